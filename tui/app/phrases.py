@@ -8,6 +8,7 @@ Constants are in English, to be translated where they are shown: `tr(phrases.NO_
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui.app.bindings import Keymap, small_title_of, title_of
 from tui.app.markdown.blocks import CodeBlock
@@ -17,12 +18,14 @@ from tui.base.text import clean, fit_columns
 from tui.config.keymap import display_keys
 from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
-from tui.models.modelfile import ModelFileError
 from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Started
 from tui.protocol.records import ErrorInfo
 from tui.session.events import ConversationGone, FaultFound, Phase
 from tui.session.loads import Reload
 from tui.words import mark, tr, trn
+
+if TYPE_CHECKING:
+    from tui.models.modelfile import ModelFileError
 
 CODE_COLUMNS = 40
 """What a list shows of the first line of a code block."""

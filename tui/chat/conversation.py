@@ -15,7 +15,7 @@ import msgspec
 from tui.base.text import fit_columns, one_line
 from tui.chat import tree
 from tui.files.attachment import Attachment, with_files
-from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
 TurnStop = StopReason | Literal["crashed"]
@@ -55,6 +55,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The answer ended in a repetition of itself."""
     is_thought_cut: bool = False
     """`reasoning` was ended by the thinking budget."""
+    is_incomplete: bool = False
+    """The answer ended before it was what the conversation's `answer_format` asks for."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
     edited_at: float = 0.0
@@ -92,6 +94,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of an answer at most, 0 for no limit; None takes the settings'."""
     thinking_budget: int | None = None
     """Tokens after which a thought is ended, 0 for never; None takes the settings'."""
+    answer_format: AnswerFormat | None = None
+    """What answers must keep to; None leaves that to the model."""
+    preset: str = ""
+    """Name of the preset that was taken last; what was changed since is not in it."""
     model_path: str = ""
     turns: tuple[Turn, ...] = ()
     places: tree.Places = ()
@@ -173,6 +179,7 @@ def finished(
     error: str | None = None,
     is_loop: bool = False,
     is_thought_cut: bool = False,
+    is_incomplete: bool = False,
 ) -> Turn:
     """The answer `turn` at its end; thinking's duration and token count are taken from `timings`."""
     return msgspec.structs.replace(
@@ -187,6 +194,7 @@ def finished(
         error=error,
         is_loop=is_loop,
         is_thought_cut=is_thought_cut,
+        is_incomplete=is_incomplete,
     )
 
 

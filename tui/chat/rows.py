@@ -14,7 +14,7 @@ import msgspec
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
-from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
 CRASHED = mark("llmtui ended before this answer was complete; what had arrived is kept.")
@@ -48,6 +48,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float
     n_turns: int
     """Of what is shown."""
+    is_pinned: bool = False
+    """Listed before the others."""
+    is_archived: bool = False
+    """Out of the way: listed only when asked for, found like the others."""
+    tags: tuple[str, ...] = ()
+    """In the order of the alphabet."""
 
 
 def insert_conversation(connection: sqlite3.Connection, conversation: Conversation) -> None:
@@ -143,7 +149,7 @@ def stamp(connection: sqlite3.Connection, conversation_id: str) -> Stamp | None:
 def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
     """All conversations, the one used last first."""
     rows = connection.execute(
-        """SELECT id, title, model_path, created_at, updated_at,
+        """SELECT id, title, model_path, created_at, updated_at, is_pinned, is_archived, tags,
             (SELECT count(*) FROM turns WHERE conversation_id = conversations.id AND superseded_at IS NULL)
         FROM conversations ORDER BY updated_at DESC, id"""
     )
@@ -155,8 +161,11 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             created_at=moment(created),
             updated_at=moment(updated),
             n_turns=n_turns,
+            is_pinned=bool(pinned),
+            is_archived=bool(archived),
+            tags=_list(tags, str),
         )
-        for id_, title, model, created, updated, n_turns in rows
+        for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )
 
 
@@ -178,15 +187,15 @@ def last_speed(connection: sqlite3.Connection, model: str, backend: str) -> floa
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
     """What is shown of the conversation, as if there were nothing else. Raises `MissingError`."""
     row = connection.execute(
-        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,"
-        " updated_at FROM conversations WHERE id = ?",
+        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,"
+        " model_path, created_at, updated_at FROM conversations WHERE id = ?",
         (conversation_id,),
     ).fetchone()
     if row is None:
         raise MissingError(conversation_id)
     (
-        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,
-        updated_at,
+        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,
+        model_path, created_at, updated_at,
     ) = row  # fmt: skip
     turns = connection.execute(
         f"SELECT {TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
@@ -201,6 +210,8 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         sampling=record(sampling, PartialSampling),
         max_tokens=max_tokens,
         thinking_budget=thinking_budget,
+        answer_format=_format(answer_format),
+        preset=preset,
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,
@@ -225,7 +236,7 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " speeds, is_loop, is_thought_cut, edited_at, created_at, writer"
+    " speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer"
 )
 
 
@@ -238,6 +249,8 @@ def _settings(conversation: Conversation) -> dict[str, str | float | None]:
         "sampling": _json(conversation.sampling),
         "max_tokens": conversation.max_tokens,
         "thinking_budget": conversation.thinking_budget,
+        "answer_format": _json(conversation.answer_format),
+        "preset": encodable(conversation.preset),
         "model_path": encodable(conversation.model_path),
     }
 
@@ -258,6 +271,7 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "speeds": msgspec.json.encode(turn.speeds).decode(),
         "is_loop": turn.is_loop,
         "is_thought_cut": turn.is_thought_cut,
+        "is_incomplete": turn.is_incomplete,
         "edited_at": turn.edited_at,
     }
 
@@ -266,7 +280,7 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     """A turn of `TURN_COLUMNS`, with what has been written of it so far."""
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        speeds, is_loop, is_thought_cut, edited_at, created_at, writer,
+        speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -289,6 +303,7 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         speeds=_list(speeds, float),
         is_loop=bool(is_loop),
         is_thought_cut=bool(is_thought_cut),
+        is_incomplete=bool(is_incomplete),
         edited_at=edited_at,
         created_at=created_at,
     )
@@ -323,7 +338,7 @@ def _expect(changed: sqlite3.Cursor, id_: str) -> None:
         raise MissingError(id_)
 
 
-def _json(record: PartialSampling | Timings | None) -> str | None:
+def _json(record: PartialSampling | Timings | AnswerFormat | None) -> str | None:
     return None if record is None else msgspec.json.encode(record).decode()
 
 
@@ -342,6 +357,13 @@ def record(raw: str | None, kind: type[R]) -> R | None:
         return None
     kept = {name: value for name, value in fields.items() if name in known and _is_a(value, known[name])}
     return msgspec.convert(kept, type=kind)
+
+
+def _format(raw: str | None) -> AnswerFormat | None:
+    try:
+        return msgspec.json.decode(raw, type=AnswerFormat) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def _is_a(value: object, kind: Any) -> bool:

@@ -70,9 +70,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             BEGIN DELETE FROM file_texts WHERE digest = OLD.digest; END""",
     ),
     (
+        "ALTER TABLE conversations ADD COLUMN answer_format TEXT",
+        "ALTER TABLE conversations ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE turns ADD COLUMN is_incomplete INTEGER NOT NULL DEFAULT 0",
+    ),
+    (
         "CREATE INDEX turns_after ON turns(parent_id)",
         "CREATE INDEX left_turns ON turns(conversation_id) WHERE superseded_at IS NOT NULL",
         "ALTER TABLE turns ADD COLUMN edited_at REAL NOT NULL DEFAULT 0",
+    ),
+    (
+        "ALTER TABLE conversations ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN is_archived INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        # Messages are counted without reading them.
+        "CREATE INDEX shown_turns ON turns(conversation_id) WHERE superseded_at IS NULL",
     ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that

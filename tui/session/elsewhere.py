@@ -184,4 +184,5 @@ def _settings(conversation: Conversation) -> tuple[object, ...]:
     return (
         *(conversation.title, conversation.system_prompt, conversation.thinking, conversation.effort),
         *(conversation.sampling, conversation.max_tokens, conversation.thinking_budget),
+        *(conversation.answer_format, conversation.preset),
     )

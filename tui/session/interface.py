@@ -15,7 +15,7 @@ from tui.config.sampling import Source
 from tui.config.settings import ChosenLoad
 from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
-from tui.protocol.records import Device
+from tui.protocol.records import Device, SamplingValue
 from tui.session.answer_settings import default_values
 from tui.session.beside import Beside
 from tui.session.context_meter import TextLength
@@ -88,6 +88,17 @@ class Session(Beside, ABC):
     context: ContextSeen
     queue: PromptsSeen
 
+    outlives = False
+    """It can go on when this process ends."""
+    leaves_running = True
+    """If so, it does when this is closed; else all of it ends, if no other screen is there."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs, or waits to be answered."""
+        is_waiting = bool(self.queue.texts) and not self.queue.is_held
+        return self.phase in ("loading", "answering") or self.is_writing or is_waiting
+
     async def connect(self) -> bool:
         """Reach the session, before anything is asked of it. Whether it was there before and has something in it,
         which is told now and stays open."""
@@ -140,7 +151,7 @@ class Session(Beside, ABC):
         """One of the answers is not complete; another window writes it, unless that is done here."""
         return any(turn.is_streaming for turn in self.conversation.turns)
 
-    def default_values(self) -> dict[str, tuple[float, Source]]:
+    def default_values(self) -> dict[str, tuple[SamplingValue, Source]]:
         """What the next answer would be made with if the conversation had nothing of its own; see
         `answer_settings.default_values`."""
         return default_values(self.conversation, self.settings, self.engine.loaded, self.model.info)

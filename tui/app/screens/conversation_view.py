@@ -81,7 +81,9 @@ class ConversationView:
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 transcript.append(turn_id, delta.kind, delta.text)
                 if self._growing is None or self._growing.turn_id != turn_id:
-                    self._growing = _Growing(turn_id, time.monotonic(), delta.n_decode)
+                    # One that is joined in its middle has been written for a while.
+                    took_s = delta.n_decode / delta.decode_tps if delta.decode_tps else 0.0
+                    self._growing = _Growing(turn_id, time.monotonic() - took_s, delta.n_decode)
                     self._show_growth()
                 self._growing.n_tokens = delta.n_decode
             case events.MachineRead(speed=speed) if self._growing is not None and speed.is_decoding:

@@ -3,7 +3,10 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -13,6 +16,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
+from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
@@ -96,7 +100,7 @@ class MainScreen(Screen[None]):
         self.models.find = self.hubs.action_find_models
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.messages.edit_answer = self.branching.edit_answer
@@ -168,6 +172,7 @@ class MainScreen(Screen[None]):
     def _first_paint(self) -> None:
         self.is_shown = True
         self.flows.start("begin", self._start.run)
+        self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
@@ -255,6 +260,11 @@ class MainScreen(Screen[None]):
         self.prompt.focus()
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
+
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

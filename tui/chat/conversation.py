@@ -162,6 +162,12 @@ def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
     return Turn(id=new_id(), role="assistant", text="", created_at=time.time(), model=model, backend=tuple(backend))
 
 
+def taken_up(turn: Turn, model: str) -> Turn:
+    """An answer that ended, as it is when `model` goes on with it."""
+    both = turn.model if turn.model == model else f"{turn.model} → {model}"
+    return msgspec.structs.replace(turn, stop=None, error=None, is_loop=False, model=both)
+
+
 def edited_answer(turn: Turn, text: str) -> Turn:
     """Another answer, with the words that a person gave it in place of the model's."""
     now = time.time()
@@ -234,6 +240,14 @@ def last_answer(conversation: Conversation) -> Turn | None:
     """The answer that regenerate would replace: the last turn, when a model wrote it."""
     last = conversation.turns[-1] if conversation.turns else None
     return last if last is not None and last.role == "assistant" else None
+
+
+def unfinished_answer(conversation: Conversation) -> Turn | None:
+    """The last answer, where it ended before the model had said all, or a person has changed it, and can go on."""
+    last = last_answer(conversation)
+    if last is None or last.is_streaming or not (last.text.strip() or last.reasoning.strip()):
+        return None
+    return last if last.stop != "stop" or last.edited_at else None
 
 
 def copy_with_new_ids(conversation: Conversation) -> Conversation:

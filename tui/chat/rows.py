@@ -115,6 +115,20 @@ def add_turn(
     insert_files(connection, turn)
 
 
+def reopen_turn(connection: sqlite3.Connection, turn: Turn, writer: str, now: float) -> None:
+    """An answer that ended is written again, with what it has so far. Raises `MissingError` where there is none that
+    ended."""
+    done = connection.execute(
+        "UPDATE turns SET writer = ?, stop = NULL, error = NULL, text = '', reasoning = ''"
+        " WHERE id = ? AND writer IS NULL",
+        (writer, turn.id),
+    )
+    _expect(done, turn.id)
+    append_chunk(connection, turn.id, turn.text, turn.reasoning)
+    owner = connection.execute("SELECT conversation_id FROM turns WHERE id = ?", (turn.id,)).fetchone()
+    touch(connection, owner[0], now)
+
+
 def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
     """Add to the text of a streaming turn; without effect on a turn that is finished or gone."""
     connection.execute(

@@ -11,7 +11,7 @@ from operator import itemgetter
 import msgspec
 
 from tui.base import format
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished
+from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, taken_up
 from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
@@ -56,6 +56,8 @@ class Writing:
         self._model_name, self._opened, self._store, self._replacing = model_name, opened, store, replacing
         self._meter, self._prefill_speeds, self._swap_used, self._tell = meter, prefill_speeds, swap_used, tell
         self._turn: Turn | None = None
+        self.begun: Turn | None = None
+        """The answer that ended before it was complete, and goes on."""
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
         self._parts: list[tuple[str, Timings]] = []
         """What was written before each pause, and on which backend."""
@@ -97,6 +99,11 @@ class Writing:
             self._tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
         elif isinstance(event, Started) and self._turn:
             self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx, **self._meter.parts))
+        elif isinstance(event, Started) and self.begun is not None:
+            self._turn = taken_up(self.begun, self._model_name)
+            self._text = {"thinking": self.begun.reasoning, "answer": self.begun.text}
+            self._opened.take_up_answer(self._turn)
+            self._tell(AnswerBegan(turn=self._turn, started=event, goes_on=True))
         elif isinstance(event, Started):
             self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
             self._opened.begin_answer(self._turn)
@@ -153,9 +160,11 @@ class Writing:
 
     def _by_backend(self) -> list[tuple[str, Timings]]:
         """The backends in the order in which they were used, two parts on the same one being one."""
+        before = self.begun
+        parts = [(before.backend[-1], before.timings)] if before and before.backend and before.timings else []
         return [
             (label, functools.reduce(Timings.plus, (timings for _, timings in parts)))
-            for label, parts in groupby(self._parts, itemgetter(0))
+            for label, parts in groupby([*parts, *self._parts], itemgetter(0))
         ]
 
     def _finish(self, stop: TurnStop, error: str | None = None, *, is_refused: bool = False) -> None:
@@ -167,6 +176,9 @@ class Writing:
             self._replacing.put_back()
 
     def _end(self, begun: Turn, stop: TurnStop, error: str | None) -> None:
+        before = self.begun
+        if before is not None and (self._text["answer"], self._text["thinking"]) == (before.text, before.reasoning):
+            stop, error = before.stop or stop, before.error  # not a word has come: it is what it was
         used = self._by_backend()
         turn = finished(
             begun,

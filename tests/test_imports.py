@@ -78,6 +78,7 @@ def test_the_command_line_answers_without_loading_textual_or_llama_cpp(arguments
 
 
 WITHOUT_A_SCREEN = (
+    "files",
     *(
         "words",
         "base",

@@ -14,6 +14,7 @@ from tests.app import hub_scenes
 from tests.app.conftest import Person
 from tests.app.steps import (
     action,
+    ask_about_files,
     bench,
     bench_running,
     bench_start,
@@ -76,6 +77,7 @@ SCENES = {
     "main": Scene(chat, "complete", sizes=((40, 12), (80, 24), (120, 40))),
     "main-light": Scene(chat, "complete", theme="paper"),
     "main-selected": Scene(select_message, "copy · answer again", sizes=NARROW),
+    "main-files": Scene(ask_about_files, "this is not text", sizes=NARROW),
     "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
@@ -143,6 +145,7 @@ IN_CHINESE = {
     "load-settings-advanced": "mlock",
     "main-light": "已完成",
     "main-editing": "编辑中",
+    "main-files": "这不是文本",
     "main-prompt-read": "Meanwhile I type",
     "main-cpu-crashed": "关闭重排重新加载",
     "main-wide": "已完成",
@@ -173,8 +176,8 @@ IN_CHINESE = {
 """Every scene, and what shows that it is there in Chinese."""
 
 SPOKEN_TO = (
-    "main", "main-light", "main-selected", "main-editing", "main-prompt-read", "main-engine-died", "main-cpu-crashed",
-    "main-no-model", "main-wide", "main-loading", "main-load-failed", "main-fetching", "start-page",
+    "main", "main-light", "main-selected", "main-files", "main-editing", "main-prompt-read", "main-engine-died",
+    "main-cpu-crashed", "main-no-model", "main-wide", "main-loading", "main-load-failed", "main-fetching", "start-page",
 )  # fmt: skip
 """Those on the main screen, which change their language while they are seen. Dialogs are opened in the other one."""
 

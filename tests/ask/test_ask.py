@@ -99,7 +99,10 @@ def test_a_pipe_and_files_follow_the_question(tmp_path: Path) -> None:
     notes.write_text("```\ncode\n```\n")
     assert piped("- a\n+ b\n", "ask", "review", "this", "-f", notes, *TINY, "--max-tokens", "2").returncode == 0
     (conversation,) = saved()
-    assert conversation.turns[0].text == f"review this\n\n```\n- a\n+ b\n```\n\n{notes}:\n````\n```\ncode\n```\n````"
+    (asked, _) = conversation.turns
+    assert asked.text == "review this\n\n```\n- a\n+ b\n```"
+    assert [(file.name, file.text) for file in asked.files] == [(str(notes), "```\ncode\n```\n")]
+    assert asked.content == f"{notes}:\n````\n```\ncode\n```\n````\n\n{asked.text}"
 
 
 def test_a_prompt_that_does_not_fit_is_told_before_it_is_read_and_leaves_nothing(tmp_path: Path) -> None:

@@ -66,6 +66,48 @@ def test_it_is_understood_as_it_was_meant(written: str, meant: Reference) -> Non
     assert parse_reference(written) == meant
 
 
+HF, MS = (f"hf://{QWEN}", f"ms://{QWEN}")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "same"),
+    [
+        (f"git clone git@hf.co:{QWEN}.git", f"hf.co/{QWEN}"),
+        (f"ssh://git@huggingface.co/{QWEN}", f"huggingface.co/{QWEN}"),
+        (f"hf download {QWEN} {FILE} --local-dir models/x", f"{HF}/{FILE}"),
+        (f'huggingface-cli download {QWEN} --include "*Q8_0*" --local-dir ./', f"{HF}:Q8_0"),
+        (f'huggingface-cli download {QWEN} --include "{FILE[:-5]}/*"', f"{HF}:{FILE[:-5]}"),
+        (f"llama-cli --hf-repo {QWEN} --hf-file {FILE} -p 'either/or'", f"{QWEN}/{FILE}"),
+        (f"vllm serve {QWEN}:Q4_K_M --tokenizer Qwen/Qwen3-4B", f"{QWEN}:Q4_K_M"),
+        (f"modelscope download --model={QWEN} {FILE} --local_dir a/b", f"{MS}/{FILE}"),
+        (f"wget https://hf.co/{QWEN}/resolve/main/{FILE} -O models/q.gguf", f"hf.co/{QWEN}/resolve/main/{FILE}"),
+        (f'Llama.from_pretrained(repo_id="{QWEN}", filename="{FILE}")', f"{QWEN}/{FILE}"),
+        (f"lmstudio://open_from_hf?model={QWEN}&file={FILE}", f"{HF}/{FILE}"),
+        (f"lmstudio://open_from_hf?model={QWEN}", HF),
+        (f"https://model.lmstudio.ai/download/{QWEN}", HF),
+        (f"jan://models/huggingface/{QWEN}", HF),
+        (f"[Qwen 3](https://huggingface.co/{QWEN}), which is", HF),
+        (f"（https://huggingface.co/{QWEN}）。", HF),
+        (f"https://huggingface.co/{QWEN}.", HF),
+        (f"\u200bhttps://huggingface.co/{QWEN}\ufeff", HF),
+        (f"https%3A%2F%2Fhuggingface.co%2F{QWEN.replace('/', '%2F')}", HF),
+        (f"{QWEN}：Q4_K_M", f"{QWEN}:Q4_K_M"),
+        (f"{QWEN} Q4_K_M", f"{QWEN}:Q4_K_M"),
+        (f"ollama run hf.co/{QWEN}:latest", f"hf.co/{QWEN}"),
+    ],
+)
+def test_what_was_copied_along_changes_nothing(pasted: str, same: str) -> None:
+    assert parse_reference(pasted) == parse_reference(same)
+
+
+@pytest.mark.parametrize(
+    "several", [f"{QWEN} Qwen/Qwen3-8B-GGUF", f"https://hf.co/{QWEN} https://hf.co/a/b", "ollama run qwen3"]
+)
+def test_of_several_models_or_none_nothing_is_chosen(several: str) -> None:
+    with pytest.raises(HubError, match="OWNER/NAME"):
+        parse_reference(several)
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,20 @@ NO_CHAT = {
 ARCHITECTURES = [name for name in MODEL_ARCH_NAMES.values() if is_known(name)]
 
 
-def model(path: Path, arch: str = "qwen3", more: Mapping[str, object] | None = None) -> Path:
-    """A small file of an architecture, whatever such models really consist of, with `more` metadata."""
+NEEDED: dict[str, dict[str, object]] = {
+    arch: {f"{arch}.rope.dimension_sections": [24, 20, 20, 0]} for arch in ("qwen3vl", "qwen3vlmoe")
+}
+"""What llama.cpp requires beyond what most have."""
+
+
+def model(
+    path: Path, arch: str = "qwen3", more: Mapping[str, object] | None = None, tensors: Sequence[str] = ()
+) -> Path:
+    """A small file of an architecture, whatever such models really consist of, with `more` metadata and `tensors`."""
     metadata = {key.replace("qwen3.", f"{arch}."): value for key, value in Shape().metadata().items()}
-    return write(path, {**metadata, "general.architecture": arch, **(more or {})}, Shape().tensors())
+    metadata |= {**NEEDED.get(arch, {}), "general.architecture": arch, **(more or {})}
+    names = [*tensors, *(["token_embd_norm.weight"] if arch == "lfm2" else [])]
+    return write(path, metadata, [*Shape().tensors(), *((name, (256,), "F32") for name in names)])
 
 
 def reason(path: Path) -> str:
@@ -82,6 +92,11 @@ def test_the_tiny_models_and_a_recurrent_one_are_offered(tmp_path: Path) -> None
         ({"general.type": "imatrix"}, "importance matrix"),
         ({"general.type": "mmproj"}, "projector"),
         ({"general.architecture": "controlvector"}, "control vector"),
+        ({"general.name": "Orpheus 3b 0.1 Ft"}, "speech"),
+        ({"general.name": "OuteTTS 0.2 500M"}, "speech"),
+        ({"general.basename": "Kani_TTS"}, "speech"),
+        ({"general.tags": ["text-to-speech", "en"]}, "speech"),
+        ({"general.tags": ["automatic-speech-recognition"]}, "speech"),
     ],
 )
 def test_chat_architectures_that_were_made_for_something_else_are_refused(
@@ -99,6 +114,7 @@ def test_chat_architectures_that_were_made_for_something_else_are_refused(
         {"general.name": "Pangu Embedded 7B"},
         {"general.tags": ["text-generation", "sentence-transformers"]},
         {"general.tags": ["conversational"]},
+        {"general.tags": ["audio-text-to-text", "text-generation"]},
     ],
 )
 def test_chat_models_that_say_something_like_it_stay_chat_models(tmp_path: Path, more: dict[str, object]) -> None:
@@ -155,6 +171,59 @@ def test_an_architecture_that_this_llama_cpp_does_not_know_is_named(tmp_path: Pa
     why = reason(model(tmp_path / "model.gguf", "qwen99"))
     assert why == "Its architecture, qwen99, is not known to this llama.cpp: a newer llmtui may know it."
     assert why_not("model", "qwen3") is None
+
+
+@pytest.mark.parametrize(
+    ("arch", "word"),
+    [
+        ("lfm2-bidir", "embedding"),
+        ("qwen99-embedding", "embedding"),
+        ("new-bert", "embedding"),
+        ("diffusion-gemma", "diffusion"),
+        ("mio-embedding", "speech"),
+        ("outetts-dac", "speech"),
+        ("qwen99-reranker", "reranking"),
+    ],
+)
+def test_the_name_of_an_unknown_architecture_may_tell_that_no_llama_cpp_will_chat_with_it(
+    tmp_path: Path, arch: str, word: str
+) -> None:
+    assert word in reason(model(tmp_path / "model.gguf", arch))
+
+
+@pytest.mark.parametrize(
+    ("arch", "more", "tensors"),
+    [
+        *((arch, {}, ()) for arch in ("gptoss", "mllama", "qwen25vl", "deepseekocr", "glmocr", "glm4moelite", "olmo3")),
+        ("gemma3", {"gemma3.attention.layer_norm_rms_epsilon": 1e-6, "gemma3.rope.local.freq_base": 1e4}, ()),
+        ("gemma4", {"tokenizer.ggml.model": "llama"}, ()),
+        ("mistral3", {"mistral3.rope.scaling.beta_fast": 32.0}, ()),
+        ("qwen35", {"qwen35.rope.mrope_interleaved": True}, ()),
+        ("qwen35moe", {}, ("mtp.0.fc.weight",)),
+        ("qwen3next", {}, ("blk.0.ssm_dt",)),
+        ("laguna", {}, ("blk.0.attn_g.weight",)),
+        ("nemotron_h_moe", {}, ("blk.1.ffn_latent_in.weight",)),
+    ],
+)
+def test_what_only_ollamas_engine_takes_is_said_to_be_so(
+    tmp_path: Path, arch: str, more: dict[str, object], tensors: tuple[str, ...]
+) -> None:
+    assert "Ollama's own engine" in reason(model(tmp_path / "model.gguf", arch, more, tensors))
+
+
+def test_what_ollama_left_out_or_called_otherwise_is_noticed(tmp_path: Path) -> None:
+    vision = model(tmp_path / "vision.gguf", "qwen3vl")
+    vision.write_bytes(vision.read_bytes().replace(b"rope.dimension_sections", b"rope.dimension_selected"))
+    liquid = model(tmp_path / "liquid.gguf", "lfm2")
+    liquid.write_bytes(liquid.read_bytes().replace(b"token_embd_norm", b"other_embd_norm"))
+    assert "Ollama's own engine" in reason(vision) and "Ollama's own engine" in reason(liquid)
+    embeds = {"gemma3.attention.layer_norm_rms_epsilon": 1e-6, "gemma3.rope.local.freq_base": 1e4}
+    assert "embedding" in reason(model(tmp_path / "embeds.gguf", "gemma3", embeds, ("dense.0.weight",)))
+
+
+@pytest.mark.parametrize("tensor", ["v.patch_embd.weight", "a.conv1d.1.weight", "mm.0.weight", "v.blk.0.attn_q.weight"])
+def test_a_projector_inside_a_model_is_noticed(tmp_path: Path, tensor: str) -> None:
+    assert "in one file, as Ollama" in reason(model(tmp_path / "model.gguf", "gemma4", tensors=(tensor,)))
 
 
 def test_a_file_without_an_architecture_is_no_language_model(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ class Session:
         """Something runs or waits."""
         return self.controller._works.is_busy
 
+    @property
+    def is_answering(self) -> bool:
+        """An answer was asked for, and has not ended."""
+        return self.controller.phase == "answering"
+
     def heard(self, kind: type[EventT]) -> list[EventT]:
         """All events of this kind that were told so far."""
         return [event for event in self.told if isinstance(event, kind)]

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from tui.ask.output import Output
 from tui.ask.reply import TextStream
 from tui.base.exit_codes import ExitCode
@@ -20,6 +18,7 @@ from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
 from tui.host.messages import Caught, Closed, FollowHost, Happened, Rested
 from tui.host.scene import Scene, after
+from tui.host.scene import decode as decode_scene
 from tui.session.events import decode
 from tui.shell import signals
 from tui.shell.trouble import complain, say
@@ -119,7 +118,7 @@ class Viewer:
     def take(self, message: Caught | Happened) -> None:
         """What comes next."""
         if isinstance(message, Caught):
-            self.scene = msgspec.json.decode(message.scene, type=Scene)
+            self.scene = decode_scene(message.scene)
         else:
             self.scene = after(self.scene, decode(message.event))
         self.number = message.number

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 
-from tui.ask.material import NothingToAsk, prompt_of, read_piped
+from tui.ask.material import NothingToAsk, files_of, prompt_of, read_piped
 from tui.ask.output import Output
 from tui.ask.record import record
 from tui.ask.reply import Reply
@@ -23,6 +23,7 @@ from tui.config.logfile import log_to_file
 from tui.config.options import AskOptions
 from tui.config.settings import Settings, load_settings
 from tui.config.state import StateStore
+from tui.files.reading import MOST_BYTES
 from tui.host import client
 from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
@@ -73,7 +74,9 @@ class _Ask:
         self._reply = reply = Reply(self._options, self._output, self._line)
         code, message = ExitCode.FINE, ""
         try:
-            question = Question.of(self._options, await self._prompt())
+            prompt = await self._prompt()
+            files = await aside(lambda: files_of(self._options.files, MOST_BYTES - len(prompt)))
+            question = Question.of(self._options, prompt, files)
             self._asking = asyncio.create_task(self._answered(question))
             await self._asking
         except asyncio.CancelledError:
@@ -133,7 +136,7 @@ class _Ask:
             self._line.put(tr("reading what is piped in"))
             piped = await aside(lambda: read_piped(descriptor))
             self._line.clear()
-        return encodable(prompt_of(self._options.question, piped, self._options.files))
+        return encodable(prompt_of(self._options.question, piped, bool(self._options.files)))
 
     async def _answered(self, question: Question) -> None:
         """By the host that runs, or is wanted, else here."""

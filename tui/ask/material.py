@@ -1,24 +1,17 @@
-"""What is asked: the question of the command line, what is piped in and files, put together as one prompt."""
+"""What is asked: the question of the command line with what is piped in, and the files that it is about."""
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 from collections.abc import Sequence
 
 from tui.base.oserrors import os_reason
-from tui.base.smallfile import read_small
-from tui.base.text import one_line
 from tui.base.userpath import user_path
+from tui.files.attachment import Attachment, fenced
+from tui.files.reading import MOST_BYTES, Unreadable, read_attachment, text_of, too_much
 from tui.words import tr
 
-MOST_BYTES = 8 << 20
-"""Of all of it: two million tokens or more, which no context holds."""
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
-"""What a text in UTF-16 begins with."""
 _PIECE = 1 << 16
-_BACKTICKS = re.compile("`+")
 
 
 class NothingToAsk(Exception):
@@ -32,73 +25,52 @@ def read_piped(descriptor: int) -> bytes:
         while piece := os.read(descriptor, _PIECE):
             pieces.append(piece)
             if (n_bytes := n_bytes + len(piece)) > MOST_BYTES:
-                raise NothingToAsk(_too_large(tr("what is piped in")))
+                error = too_much()
+                raise NothingToAsk(_told(tr("what is piped in"), error.reason, error.advice))
     except OSError as error:
         raise NothingToAsk(tr("{file}: {reason}.", file=tr("what is piped in"), reason=os_reason(error))) from error
     return b"".join(pieces)
 
 
-def prompt_of(question: str, piped: bytes, names: Sequence[str]) -> str:
-    """The question, then what was piped in and the files, each between marks that do not stand in it. Without a
-    question, what was piped in is the question. Raises `NothingToAsk`."""
-    text = _text(piped, tr("what is piped in"), tr("Pipe a text in, or name a file with -f.")).strip("\n")
+def prompt_of(question: str, piped: bytes, has_files: bool = False) -> str:
+    """The question, then what was piped in, between marks that do not stand in it. Without a question, what was piped
+    in is the question. Raises `NothingToAsk`."""
+    try:
+        text = text_of(piped).text.strip("\n")
+    except Unreadable as error:
+        raise NothingToAsk(
+            _told(tr("what is piped in"), error.reason, tr("Pipe a text in, or name a file with -f."))
+        ) from None
     parts = [question.strip()] if question.strip() else []
     if parts and text.strip():
-        parts.append(_fenced(text))
+        parts.append(fenced(text))
     elif text.strip():
         parts.append(text.strip())
     if not parts:
         raise NothingToAsk(
             tr("say what to ask about the files: {example}.", example='llmtui ask "Summarize this" -f notes.txt')
-            if names
+            if has_files
             else tr("say what to ask: {example}.", example='llmtui ask "What is a mutex?"')
         )
-    left = MOST_BYTES - len(piped)
-    for name in names:
-        data = _read(name, max(left, 0))
-        left -= len(data)
-        told = _text(data, f"-f {name}", tr("Only text can be asked about."))
-        parts.append(f"{one_line(name)}:\n{_fenced(told)}")
     return "\n\n".join(parts)
 
 
-def _read(name: str, most_bytes: int) -> bytes:
-    try:
-        return read_small(user_path(name), most_bytes)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        raise NothingToAsk(_unread(name, error)) from error
+def files_of(names: Sequence[str], most_bytes: int = MOST_BYTES) -> tuple[Attachment, ...]:
+    """The files that are asked about. Raises `NothingToAsk`."""
+    files: list[Attachment] = []
+    for name in names:
+        try:
+            if most_bytes <= 0:
+                raise too_much(most_bytes)
+            files.append(read_attachment(user_path(name), name, most_bytes))
+        except Unreadable as error:
+            advice = tr("Pipe it in instead: {example}.", example="… | llmtui ask")
+            raise NothingToAsk(
+                _told(f"-f {name}", error.reason, advice if error.problem == "device" else error.advice)
+            ) from None
+        most_bytes -= len(files[-1].text)
+    return tuple(files)
 
 
-def _unread(name: str, error: OSError | ValueError) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return _too_large(f"-f {name}")
-    why = tr("{file}: {reason}.", file=f"-f {name}", reason=os_reason(error) if isinstance(error, OSError) else error)
-    if isinstance(error, OSError) and error.errno is None:
-        return f"{why}\n{tr('Pipe it in instead: {example}.', example='… | llmtui ask')}"
-    return f"{why}\n{tr('Check the path.')}"
-
-
-def _too_large(what: str) -> str:
-    return tr(
-        "{file}: more than {n} MiB are asked about, and no context holds that.\nGive only the part that matters.",
-        file=what,
-        n=MOST_BYTES >> 20,
-    )
-
-
-def _text(data: bytes, what: str, advice: str) -> str:
-    """What the bytes say. Raises `NothingToAsk` for what is no text in UTF-8."""
-    if b"\0" in data and not data.startswith(_MARKS):
-        raise NothingToAsk(f"{tr('{file}: this is not text.', file=what)}\n{advice}")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        wrong = tr("{file}: this is not a text in UTF-8.", file=what)
-        raise NothingToAsk(f"{wrong}\n{tr('Convert it first, as with iconv.')}") from None
-
-
-def _fenced(text: str) -> str:
-    """The text as a block of code, between more backticks than stand in it."""
-    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text.strip(chr(10))}\n{fence}"
+def _told(what: str, reason: str, advice: str) -> str:
+    return f"{tr('{file}: {reason}.', file=what, reason=reason)}\n{advice}"

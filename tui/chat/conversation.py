@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from tui.base.text import fit_columns, one_line
+from tui.files.attachment import Attachment, with_files
 from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
@@ -55,11 +56,18 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """`reasoning` was ended by the thinking budget."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
+    files: tuple[Attachment, ...] = ()
+    """What a prompt is about: texts that stand before its own where a model gets it."""
 
     @property
     def is_streaming(self) -> bool:
         """The model has not finished this answer."""
         return self.role == "assistant" and self.stop is None
+
+    @property
+    def content(self) -> str:
+        """What a model gets of it: its text, after the files that it is about."""
+        return with_files(self.files, self.text)
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +128,9 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def user_turn(text: str) -> Turn:
-    """What the user just sent."""
-    return Turn(id=new_id(), role="user", text=encodable(text), created_at=time.time())
+def user_turn(text: str, files: Iterable[Attachment] = ()) -> Turn:
+    """What the user just sent, and the files that it is about."""
+    return Turn(id=new_id(), role="user", text=encodable(text), created_at=time.time(), files=tuple(files))
 
 
 def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
@@ -216,9 +224,9 @@ def to_messages(conversation: Conversation) -> tuple[Message, ...]:
             if turn.text.strip():
                 messages.append(Message(role="assistant", content=turn.text, reasoning=turn.reasoning or None))
         elif turn.role == "user" and messages and messages[-1].role == "user":
-            messages[-1] = Message(role="user", content=f"{messages[-1].content}\n\n{turn.text}")
+            messages[-1] = Message(role="user", content=f"{messages[-1].content}\n\n{turn.content}")
         else:
-            messages.append(Message(role=turn.role, content=turn.text))
+            messages.append(Message(role=turn.role, content=turn.content))
     return tuple(messages)
 
 

@@ -24,6 +24,8 @@ from tui.base.oserrors import os_reason
 from tui.base.text import clean, fit_columns, n_harmful, one_line
 from tui.chat.conversation import Conversation, Turn, TurnStop, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
+from tui.files.attachment import Attachment, fenced
+from tui.files.reading import MOST_BYTES as MOST_FILE_CHARS
 from tui.words import mark, tr, trn
 
 FORMAT = "llmtui-conversation"
@@ -110,6 +112,8 @@ def from_json(text: str | bytes) -> Conversation:
     except _NOT_READ as error:
         raise ImportProblem(tr("This conversation is damaged: {why}.", why=_why(error))) from error
     longest = max((len(turn.text) + len(turn.reasoning) for turn in conversation.turns), default=0)
+    if any(sum(len(file.text) for file in turn.files) > MOST_FILE_CHARS for turn in conversation.turns):
+        raise ImportProblem(tr("The files of one of its messages have more than {n} MiB.", n=MOST_FILE_CHARS >> 20))
     if max(longest, len(conversation.system_prompt)) > MAX_TURN_CHARS:
         raise ImportProblem(
             tr(
@@ -183,6 +187,7 @@ def n_left_out(conversation: Conversation, kind: Kind) -> int:
         return 0
     texts = [conversation.title, conversation.system_prompt]
     texts += [text for turn in conversation.turns for text in (turn.text, turn.reasoning, turn.error or "", turn.model)]
+    texts += [text for turn in conversation.turns for file in turn.files for text in (file.name, file.text)]
     return sum(map(n_harmful, texts))
 
 
@@ -197,6 +202,10 @@ def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str
         if thinking and turn.reasoning.strip():
             parts.append(f"<details>\n<summary>{_thought(turn)}</summary>")
             parts.append(_closed(re.sub(r"<(?=/?(?:details|summary)\b)", "&lt;", turn.reasoning, flags=re.IGNORECASE)))
+            parts.append("</details>")
+        for file in turn.files:
+            parts.append(f"<details>\n<summary>{_file(file)}</summary>")
+            parts.append(fenced(file.text))
             parts.append("</details>")
         if turn.text.strip():
             parts.append(_closed(turn.text))
@@ -267,6 +276,12 @@ def _thought(turn: Turn) -> str:
     thought = tr("Thought for {time}", time=time_taken) if turn.reasoning_s else tr("Thought")
     tokens = [trn("{n} token", "{n} tokens", turn.n_reasoning)] if turn.n_reasoning else []
     return " · ".join([thought, *tokens])
+
+
+def _file(file: Attachment) -> str:
+    """Such as "notes.txt (3.2 KiB)"."""
+    name = re.sub("[<&]", lambda found: {"<": "&lt;", "&": "&amp;"}[found[0]], _one_line(file.name))
+    return f"{name} ({format.size(file.n_bytes)})" if file.n_bytes else name
 
 
 def _figures(turn: Turn) -> str:

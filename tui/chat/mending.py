@@ -11,9 +11,12 @@ import msgspec
 from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
+from tui.files.attachment import Attachment
 from tui.protocol.records import PartialSampling, Timings
 
 MAX_TITLE_COLUMNS = 200
+MAX_NAME_CHARS = 4096
+"""Of a path: what a system takes."""
 MAX_COUNT = 2**53
 """Tokens or bytes: what a table and JavaScript hold exactly."""
 _LAST_MOMENT = 1e11
@@ -57,6 +60,20 @@ def mended_turn(turn: Turn) -> Turn:
         swapped_bytes=_bounded(turn.swapped_bytes),
         speeds=tuple(map(_bounded, turn.speeds)),
         timings=turn.timings and _timings(turn.timings),
+        files=tuple(map(mended_file, turn.files)),
+    )
+
+
+def mended_file(file: Attachment) -> Attachment:
+    """As `mended`, of a file that a prompt is about."""
+    return msgspec.structs.replace(
+        file,
+        name=one_line(encodable(file.name[:MAX_NAME_CHARS])) or "?",
+        path=encodable(file.path[:MAX_NAME_CHARS]),
+        encoding=one_line(encodable(file.encoding[:MAX_TITLE_COLUMNS])),
+        n_bytes=_bounded(file.n_bytes),
+        n_tokens=_bounded(file.n_tokens),
+        modified_at=moment(file.modified_at),
     )
 
 

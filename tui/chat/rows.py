@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from tui.chat.conversation import Conversation, Turn, encodable
+from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
 from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
@@ -104,6 +105,7 @@ def _append_turn(connection: sqlite3.Connection, conversation_id: str, turn: Tur
     values |= {"role": turn.role, "created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
     values |= _content(turn)
     _insert(connection, "turns", values)
+    insert_files(connection, turn)
 
 
 def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
@@ -158,7 +160,8 @@ def superseded(connection: sqlite3.Connection, conversation_id: str) -> tuple[Su
         " ORDER BY superseded_at, position",
         (conversation_id,),
     ).fetchall()
-    return tuple(Superseded(turn=_turn(connection, row[:-1]), superseded_at=row[-1]) for row in rows)
+    turns = with_files_of(connection, conversation_id, (_turn(connection, row[:-1]) for row in rows))
+    return tuple(Superseded(turn=turn, superseded_at=row[-1]) for turn, row in zip(turns, rows, strict=True))
 
 
 def bring_back(connection: sqlite3.Connection, turn_id: str, now: float) -> None:
@@ -265,7 +268,8 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         created_at=created_at,
         updated_at=updated_at,
     )
-    return msgspec.structs.replace(mended(conversation), turns=tuple(_turn(connection, turn) for turn in turns))
+    told = with_files_of(connection, conversation_id, (_turn(connection, turn) for turn in turns))
+    return msgspec.structs.replace(mended(conversation), turns=told)
 
 
 def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from tui.base import private
 from tui.words import mark, tr
 
@@ -54,10 +56,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE turns ADD COLUMN is_loop INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE turns ADD COLUMN is_thought_cut INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        "CREATE TABLE file_texts(digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT",
+        """CREATE TABLE files(
+            position INTEGER PRIMARY KEY, turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+            digest TEXT NOT NULL REFERENCES file_texts(digest), name TEXT NOT NULL, path TEXT NOT NULL,
+            n_bytes INTEGER NOT NULL, modified_at REAL NOT NULL, encoding TEXT NOT NULL, n_tokens INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX files_of_turn ON files(turn_id)",
+        "CREATE INDEX files_of_text ON files(digest)",
+        """CREATE TRIGGER unused_text AFTER DELETE ON files
+            WHEN NOT EXISTS (SELECT 1 FROM files WHERE digest = OLD.digest)
+            BEGIN DELETE FROM file_texts WHERE digest = OLD.digest; END""",
+    ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds
-the text of streaming turns in pieces; `parent_id` is the turn before, which superseded branches are found by."""
+the text of streaming turns in pieces; `parent_id` is the turn before, which superseded branches are found by.
+`file_texts` has each text of a file once, however many prompts are about it."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -81,6 +97,20 @@ _ADVICE: dict[StoreErrorKind, str] = {
 }
 
 
+class StoreFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A `StoreError` that crosses a process."""
+
+    kind: StoreErrorKind
+    path: str
+    detail: str
+    n_unsaved: int = 0
+
+    @property
+    def error(self) -> StoreError:
+        """To be raised."""
+        return StoreError(self.kind, Path(self.path), self.detail, self.n_unsaved)
+
+
 class StoreError(Exception):
     """Something could not be read from or saved to the database. A write that `is_retried` is
     kept in memory."""
@@ -101,6 +131,11 @@ class StoreError(Exception):
             path=self.path,
             advice=tr(_ADVICE[self.kind]),
         )
+
+    @property
+    def fault(self) -> StoreFault:
+        """The facts."""
+        return StoreFault(kind=self.kind, path=str(self.path), detail=self.detail, n_unsaved=self.n_unsaved)
 
     @property
     def is_retried(self) -> bool:

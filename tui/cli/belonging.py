@@ -30,8 +30,10 @@ _NEEDS_BENCH = {"n_prompt": "-p", "n_gen": "-n", "n_depth": "-d", "repetitions":
 _ONLY_OF_CHAT = {
     "continue_last": "--continue",
     "import_file": "--import",
+    "files": "-f",
     "system": "--system",
     "temperature": "--temp",
+    "background": "--background",
     "theme": "--theme",
 }
 _NOT_OF_THE_MONITOR = {name: option for name, option in _ONLY_OF_CHAT.items() if name != "theme"}

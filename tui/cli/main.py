@@ -211,6 +211,9 @@ def _app(arguments: argparse.Namespace) -> int:
     import_file = user_path(arguments.import_file) if arguments.import_file else None
     if import_file is not None and is_missing(import_file):
         raise CommandLineError(tr("{path}: there is no such file.", path=f"--import {arguments.import_file}"))
+    for name in arguments.files:
+        if is_missing(user_path(name)):
+            raise CommandLineError(tr("{path}: there is no such file.", path=f"-f {name}"))
     from tui.app.run import run
 
     return run(
@@ -220,8 +223,10 @@ def _app(arguments: argparse.Namespace) -> int:
             theme=arguments.theme,
             continue_last=arguments.continue_last,
             import_file=import_file,
+            files=tuple(arguments.files),
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
+            background=arguments.background,
             monitor=arguments.monitor,
         )
     )

@@ -28,6 +28,7 @@ _EXAMPLES = (
     ("llmtui qwen3-4b -c 16384", mark("with this one of the library")),
     ("llmtui model.gguf --backend cpu", mark("with this file, on the CPU")),
     ("llmtui --system @coder.txt --temp 0.2", mark("with a system prompt from a file")),
+    ("llmtui -f notes.txt -f src/", mark("ask about files")),
     ("llmtui search qwen3", mark("find models to download")),
     ("llmtui --monitor", mark("watch CPU, memory and GPUs")),
     ("llmtui --bench", mark("one number within a minute")),
@@ -61,7 +62,6 @@ OF_OTHERS = {
     "--temperature": "--temp",
     "--sys": "--system",
     "--system-prompt": "--system",
-    "--file": "--system",
     "--list-devices": "--devices",
     "--config": "--settings",
     "--resume": "--continue",
@@ -198,6 +198,15 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
     which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
     add_answer(group)
+    group.add_argument(
+        "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
+    )
+    group.add_argument(
+        "--background",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
 

@@ -128,6 +128,12 @@ ACTIONS: tuple[Action, ...] = (
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        (
+            "reread_files",
+            mark("Read files again"),
+            mark("Send files again that have changed since."),
+            "",
+        ),
         ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
@@ -170,6 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
         ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
         ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
+        ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
     ),
     *_rows(
         mark("Prompt"),

@@ -39,10 +39,14 @@ class AppOptions(Options, frozen=True):
     """Open the conversation that was open last."""
     import_file: Path | None = None
     """Open the conversation in this file, which was exported as JSON."""
+    files: tuple[str, ...] = ()
+    """Files that the first prompt is about, as they were written."""
     system_prompt: str | None = None
     """System prompt of the conversation that is opened, empty for none; None leaves it as it is."""
     temperature: float | None = None
     """Temperature in the conversation that is opened; None leaves it as it is."""
+    background: bool | None = None
+    """Have the session run in the background, so that it outlives the terminal; None leaves it to the settings."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
 

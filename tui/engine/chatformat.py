@@ -41,6 +41,7 @@ KNOWN_ANSWERS = (
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
     ("<response>", "</response>"),
     ("<answer>", "</answer>"),
+    ("<SOLUTION>", "</SOLUTION>"),
     ("", "[END FINAL RESPONSE]"),
 )
 """What answers are put into, where the template names it."""
@@ -293,7 +294,8 @@ class _Learner:
 
     def _is_all_tokens(self, mark: str) -> bool:
         """Whether the vocabulary has a token for each part of the mark but the words in it."""
-        return len(_TAG.sub("", mark)) == len(re.sub(_UNITS, "", self._alphabet.encode(mark)))
+        words = _TAG.sub("", mark)
+        return words != mark and len(words) == len(re.sub(_UNITS, "", self._alphabet.encode(mark)))
 
     def _find_marks(self, switch: Switch) -> tuple[Marks, str]:
         encode, source = self._alphabet.encode, self._template.source

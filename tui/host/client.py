@@ -60,10 +60,14 @@ class HostLine:
     async def __aenter__(self) -> Self:
         return self
 
+    def close(self) -> None:
+        """End it."""
+        self._writer.close()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        self.close()
 
     def send(self, message: HostMessage) -> None:
         """Never waits."""
@@ -142,6 +146,11 @@ async def start() -> HostLine:
             except HostEnded:  # it was about to when it was found
                 continue
         return await _line(await _reached(place))
+
+
+async def reach(*, is_made: bool) -> HostLine | None:
+    """As `tui.host.remote_line.Reached`, on this machine."""
+    return await (start() if is_made else find())
 
 
 async def _reached(place: Meeting) -> socket.socket:

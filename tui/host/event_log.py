@@ -7,10 +7,10 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
-
+from tui.chat.conversation import new_id
 from tui.host.messages import Caught, Happened
 from tui.host.scene import Scene, after
+from tui.host.scene import encode as encode_scene
 from tui.session.events import AnySessionEvent, encode
 
 MOST_BYTES = 8 << 20
@@ -24,6 +24,8 @@ class EventLog:
     """All of it on the event loop."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.session = new_id()
+        """Of whose events these are, never given twice."""
         self.number = 0
         """Of the newest event."""
         self.scene = Scene()
@@ -62,7 +64,7 @@ class EventLog:
                 if happened.number > number:
                     follower(happened)
         else:
-            follower(Caught(number=self.number, scene=msgspec.json.encode(self.scene)))
+            follower(Caught(number=self.number, scene=encode_scene(self.scene), session=self.session))
         self._followers.append(follower)
 
         def end() -> None:

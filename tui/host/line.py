@@ -13,11 +13,14 @@ from tui.base.exit_codes import ExitCode
 from tui.host.messages import (
     AskHost,
     AskStatus,
+    Call,
     Closed,
     FollowHost,
     FreeModel,
     HostMessage,
     HostStatus,
+    Join,
+    Leave,
     Rested,
     StopAsking,
     Stopped,
@@ -51,6 +54,12 @@ class Serving(Protocol):
     async def stop(self, id: str) -> bool:
         """End a session; False where there is none."""
 
+    def for_screens(self) -> Session | None:
+        """The session that screens join; None where the host is ending."""
+
+    async def end(self, session: Session) -> bool:
+        """End what no screen wants any more, and the host if nothing else is there, and whether that is so."""
+
     async def free(self) -> None:
         """Free the model if nobody needs it now."""
 
@@ -69,6 +78,9 @@ class Line(asyncio.Protocol):
         self._following: Session | None = None
         self._followed: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._joined: Session | None = None
+        self._viewer = ""
+        """Who has joined here."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -79,6 +91,8 @@ class Line(asyncio.Protocol):
         self._transport = None
         if self._followed is not None:
             self._followed()
+        if self._joined is not None and self._joined.served is not None:
+            self._joined.served.lost(self._viewer, self.send)
         self._host.left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -124,6 +138,12 @@ class Line(asyncio.Protocol):
                 self._follow(message)
             case StopSession(session=id):
                 self._do(self._stop(id))
+            case Join() if self._joined is None:
+                self._join(message)
+            case Call() if self._joined is not None and self._joined.served is not None:
+                self._joined.served.call(self._viewer, message)
+            case Leave(ends=ends) if self._joined is not None:
+                self._leave(self._joined, ends=ends)
             case FreeModel():
                 self._do(self._free())
             case AskStatus():
@@ -139,6 +159,28 @@ class Line(asyncio.Protocol):
             self.follow(session, wanted.after)
             if not session.is_busy:
                 self.rest(session)
+
+    def _join(self, join: Join) -> None:
+        session = self._host.for_screens()
+        if session is None or session.served is None:
+            self.cut()
+            return
+        self._joined, self._viewer = session, join.viewer
+        session.served.join(join, self.send)
+
+    def _leave(self, session: Session, *, ends: bool) -> None:
+        self._joined = None
+        if session.served is None:
+            return
+        session.served.leave(self._viewer)
+        if ends and not session.served.n_viewers:
+            self._do(self._end(session))
+        else:
+            self.cut()
+
+    async def _end(self, session: Session) -> None:
+        if not await self._host.end(session):
+            self.cut()  # who waits for the end of the host would wait in vain
 
     async def _stop(self, id: str) -> None:
         self.send(Stopped(was_there=await self._host.stop(id)))

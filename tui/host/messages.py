@@ -77,10 +77,28 @@ class Caught(HostMessage, frozen=True):
     """Of the last event that is part of it."""
     scene: bytes
     """JSON of a `tui.host.scene.Scene`."""
+    session: str = ""
+    """Id of a session that can be joined, never given twice."""
 
 
 class Rested(HostMessage, frozen=True):
     """To who follows: nothing is asked, or the question that was answered is done with."""
+
+
+class Returned(HostMessage, frozen=True):
+    """A `Call` is done with. All that it changed was told before."""
+
+    id: int
+    result: bytes = b""
+    """As `tui.host.operations.encode` writes it."""
+    problem: bytes = b""
+    """The same of a `Problem`, in the place of a result."""
+
+
+class KeysMoved(HostMessage, frozen=True):
+    """To who has joined: this viewer has the keys now."""
+
+    viewer: str
 
 
 State = Literal["starting", "no_model", "loading", "ready", "answering", "dead", "waiting", "done", "failed"]
@@ -170,6 +188,35 @@ class StopSession(HostMessage, frozen=True):
     session: str
 
 
+class Join(HostMessage, frozen=True):
+    """Follow the session of the screens as with `FollowHost`, and act in it; the keys are this viewer's then."""
+
+    viewer: str
+    """Chosen by who joins, the same each time that it comes back."""
+    language: Language
+    """Of what is said to it."""
+    session: str = ""
+    """As `Caught` told it; empty for who was never there."""
+    after: int = -1
+    """The last event that was heard of that session."""
+
+
+class Call(HostMessage, frozen=True):
+    """Carry this out; `Returned` comes back, once. After a broken line all calls come again that have no answer."""
+
+    id: int
+    """Counted by the viewer from 1 on."""
+    operation: bytes
+    """As `tui.host.operations.encode` writes it."""
+
+
+class Leave(HostMessage, frozen=True):
+    """The viewer goes, and does not come back."""
+
+    ends: bool
+    """Nobody else is there: the session is to end, and the host with it if nothing else is to be done."""
+
+
 class FreeModel(HostMessage, frozen=True):
     """Free what is loaded, unless something is asked. A `HostStatus` comes back."""
 
@@ -178,8 +225,10 @@ class AskStatus(HostMessage, frozen=True):
     """A `HostStatus` comes back."""
 
 
-FROM_HOST = Welcome | Begun | Happened | Remark | Closed | Caught | Rested | HostStatus | Stopped
-TO_HOST = AskHost | StopAsking | FollowHost | StopSession | FreeModel | AskStatus
+FROM_HOST = (
+    Welcome | Begun | Happened | Remark | Closed | Caught | Rested | Returned | KeysMoved | HostStatus | Stopped
+)  # fmt: skip
+TO_HOST = AskHost | StopAsking | FollowHost | StopSession | Join | Call | Leave | FreeModel | AskStatus
 
 
 def host_decoder() -> msgspec.msgpack.Decoder[Any]:

@@ -3,11 +3,16 @@ events."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
+from tui.base.pathtext import from_text, to_text
 from tui.chat.conversation import Conversation, Turn, new_conversation, title_from
+from tui.protocol.messages import Delta, Started
 from tui.session import events
 from tui.session.events import Phase
+from tui.session.standing import ModelStands, SessionStands
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +23,21 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Path of what was loaded last."""
     conversation: Conversation = msgspec.field(default_factory=new_conversation)
     """The open one; an answer that is being written has its text so far."""
+    engine: ModelStands | None = None
+    """None of a session that is not for screens, as the next."""
+    stands: SessionStands | None = None
+    queue: events.QueueChanged | None = None
+    context: events.ContextUsed | None = None
+    loading: events.LoadAdvanced | None = None
+    """How far a load is."""
+    lost: events.EngineLost | None = None
+    """What the engine died of, while it is dead."""
+    started: Started | None = None
+    """What the engine said of the prompt of the answer that is being written."""
+    progress: events.PromptAdvanced | None = None
+    """How much of that prompt is read, as long as nothing is written."""
+    newest: Delta | None = None
+    """What came last of the answer that is being written."""
 
     @property
     def answer(self) -> Turn | None:
@@ -26,28 +46,93 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         return turns[-1] if turns and turns[-1].role == "assistant" else None
 
 
-def after(scene: Scene, event: events.AnySessionEvent) -> Scene:
-    """How it stands once this has happened."""
+def after(scene: Scene, event: events.AnySessionEvent, *, with_text: bool = True) -> Scene:
+    """How it stands once this has happened. Without `with_text`, an answer has its text when it is whole: it is for who
+    has seen it grow."""
+    change = msgspec.structs.replace
     match event:
         case events.PhaseChanged(phase=phase):
-            return msgspec.structs.replace(scene, phase=phase)
+            return change(
+                scene,
+                phase=phase,
+                loading=scene.loading if phase == "loading" else None,
+                lost=scene.lost if phase == "dead" else None,
+            )
         case events.ModelLoaded(loaded=loaded):
-            return msgspec.structs.replace(scene, model=loaded.path)
+            return change(scene, model=loaded.path)
+        case ModelStands():
+            return change(scene, engine=event)
+        case SessionStands(head=head):
+            return change(scene, stands=event, conversation=change(head, turns=scene.conversation.turns))
+        case events.QueueChanged():
+            return change(scene, queue=event)
+        case events.ContextUsed():
+            return change(scene, context=event)
+        case events.LoadAdvanced():
+            return change(scene, loading=event)
+        case events.EngineLost():
+            return change(scene, lost=event)
         case events.ConversationOpened(conversation=now):
-            return msgspec.structs.replace(scene, conversation=now)
+            return change(scene, conversation=now, started=None, progress=None, newest=None)
         case events.ConversationChanged(now=now) | events.ConversationReplaced(now=now):
-            return msgspec.structs.replace(scene, conversation=now)
-        case events.UserSaid(turn=turn) | events.AnswerBegan(turn=turn) | events.AnswerEnded(turn=turn):
+            return change(scene, conversation=now)
+        case events.TurnsRemoved(turn_id=turn_id):
+            return _cut(scene, turn_id)
+        case events.UserSaid(turn=turn):
             return _with(scene, turn)
-        case events.AnswerRefused():
+        case events.AnswerBegan(turn=turn, started=started):
+            return _with(change(scene, started=started, progress=None, newest=None), turn)
+        case events.PromptAdvanced():
+            return change(scene, progress=event)
+        case events.AnswerEnded(turn=turn):
+            return _with(change(scene, started=None, progress=None, newest=None), turn)
+        case events.AnswerRefused() if scene.stands is None:
             return _without_prompt(scene)
-        case events.AnswerGrew(delta=delta):
+        case events.AnswerGrew(delta=delta) if with_text:
             kind = "reasoning" if delta.kind == "thinking" else "text"
-            return _grown(scene, kind, delta.text)
-        case events.AnswerRecast():
+            return _grown(change(scene, progress=None, newest=delta), kind, delta.text)
+        case events.AnswerRecast() if with_text:
             return _recast(scene)
         case _:
             return scene
+
+
+def encode(scene: Scene) -> bytes:
+    """JSON of it."""
+    return _ENCODER.encode(scene)
+
+
+def decode(data: bytes) -> Scene:
+    """Raises `msgspec.MsgspecError`."""
+    scene: Scene = _DECODER.decode(data)
+    return scene
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=to_text)
+_DECODER = msgspec.json.Decoder(Scene, dec_hook=from_text)
+
+
+def retold(scene: Scene) -> Iterator[events.AnySessionEvent]:
+    """What tells a screen all of it that knows nothing, or something else."""
+    engine, conversation, written = scene.engine, scene.conversation, None
+    if scene.started is not None and (answer := scene.answer) is not None and answer.is_streaming:
+        written = answer
+        conversation = msgspec.structs.replace(conversation, turns=conversation.turns[:-1])
+    yield events.ConversationOpened(conversation=conversation)
+    yield events.PhaseChanged(phase=scene.phase)
+    if engine is not None and engine.loaded is not None:
+        yield events.ModelLoaded(loaded=engine.loaded)
+    yield from (told for told in (scene.loading, scene.lost, scene.queue, scene.context) if told is not None)
+    if written is None or scene.started is None:
+        return
+    yield events.AnswerBegan(turn=msgspec.structs.replace(written, text="", reasoning=""), started=scene.started)
+    if scene.progress is not None:
+        yield scene.progress
+    if (newest := scene.newest) is not None:
+        for kind, text in (("thinking", written.reasoning), ("answer", written.text)):
+            if text:
+                delta = msgspec.structs.replace(newest, kind=kind, text=text)
+                yield events.AnswerGrew(turn_id=written.id, delta=delta)
 
 
 def _grown(scene: Scene, field: str, more: str) -> Scene:
@@ -62,6 +147,12 @@ def _recast(scene: Scene) -> Scene:
     if turn is None:
         return scene
     return _with(scene, msgspec.structs.replace(turn, reasoning=turn.reasoning + turn.text, text=""))
+
+
+def _cut(scene: Scene, turn_id: str) -> Scene:
+    turns = scene.conversation.turns
+    first = next((n for n, turn in enumerate(turns) if turn.id == turn_id), len(turns))
+    return msgspec.structs.replace(scene, conversation=msgspec.structs.replace(scene.conversation, turns=turns[:first]))
 
 
 def _without_prompt(scene: Scene) -> Scene:

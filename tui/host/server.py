@@ -142,6 +142,28 @@ class Host:
             await self.sessions.close(session)
         return True
 
+    def for_screens(self) -> Session | None:
+        """As `Serving.for_screens`."""
+        if self._is_ending:
+            return None
+        self._has_served = True
+        for session in self.sessions:
+            if session.served is not None:
+                return session
+        state = StateStore()
+        state.read()
+        return self.sessions.open("app", state, Options())
+
+    async def end(self, session: Session) -> bool:
+        """As `Serving.end`."""
+        try:
+            await self.sessions.close(session)
+        except StoreError as error:
+            _log.warning("Not all is saved: %s", error)
+        if is_last := not tuple(self.sessions):
+            self._is_over.set()
+        return is_last
+
     async def free(self) -> None:
         """As `Serving.free`."""
         if not self.is_busy and not self._is_ending:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from tui.chat.store import Store
+from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.options import Options
 from tui.config.settings import Settings
@@ -16,6 +17,7 @@ from tui.engines.local import LocalEngine
 from tui.engines.shared import EngineShare, SharedEngine
 from tui.host.event_log import EventLog
 from tui.host.messages import Begun, Closed, SessionKind, SessionStatus, State
+from tui.host.served import Served
 from tui.machine.vulkan import engine_environment
 from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, DownloadsChanged, PhaseChanged, QueueChanged
@@ -34,6 +36,8 @@ class Session:
         self.id, self.kind, self.share, self.controller, self.key = id, kind, share, controller, key
         self.started_at = time.time()
         self.log = EventLog()
+        self.served: Served | None = None
+        """Of a session for screens: what serves them."""
         self.answering: asyncio.Task[None] | None = None
         """Of a question: what answers it; done when that is over."""
         self.is_stopped = False
@@ -56,6 +60,8 @@ class Session:
         if self.is_over:
             return False
         controller = self.controller
+        if self.served is not None and self.served.n_viewers:
+            return True
         if self.answering is not None or controller.phase in ("loading", "answering") or self.share.turn.is_waiting:
             return True
         return controller.fetching.is_active or (bool(controller.queue.texts) and not controller.queue.is_held)
@@ -121,14 +127,18 @@ class Sessions:
 
     def open(self, kind: SessionKind, state: StateStore, options: Options, key: str = "") -> Session:
         """A new one. Its store is not open yet."""
-        share = self.engine.share()
-        store = Store(paths.database_file())
+        share, store_trouble = self.engine.share(), _StoreTrouble()
+        store = Store(paths.database_file(), store_trouble.tell)
         controller = Controller(self._settings, state, store, options, share, turn=share.turn)
         share.on_give_way = controller.contexts.give_way
         self._n_opened += 1
         session = Session(str(self._n_opened), kind, share, controller, key)
         self._all[session.id] = session
-        controller.listen(session.log.hear)
+        if kind == "app":
+            store.start().add_done_callback(_forget)  # what goes wrong is told, and tried again
+            session.served = store_trouble.served = Served(controller, session.log, lambda: self._on_change(session))
+        else:
+            controller.listen(session.log.hear)
         controller.listen(lambda event: self._hear(session, event))
         if share.alive and share.hello is not None:
             controller.model.adopt(self.in_use)
@@ -140,6 +150,8 @@ class Sessions:
             session.answering.cancel()
             await asyncio.wait([session.answering])
         self.forget(session)
+        if session.served is not None:
+            session.served.end()
         await session.controller.close(_END_S)
 
     def over(self, session: Session, closed: Closed) -> None:
@@ -180,6 +192,24 @@ class Sessions:
             self.in_use = session.controller.model.in_use
             for model in others:
                 model.adopt(self.in_use)
+
+
+class _StoreTrouble:
+    """What goes wrong with a store is told by what serves screens, once there is that."""
+
+    def __init__(self) -> None:
+        self.served: Served | None = None
+
+    def tell(self, error: StoreError | None) -> None:
+        """Why nothing is saved; None when it is again."""
+        if self.served is not None:
+            self.served.saving(error)
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Nobody waits for it."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _has_turn(session: Session) -> bool:

@@ -1,5 +1,5 @@
 """What a person types or pastes to name a model on a hub: "owner/name", "owner/name:Q4_K_M", the address of a page or a
-file of either hub, "hf://…" and "ms://…", in quotes or as part of a command that a page offers. Asks nobody."""
+file of either hub, "hf://…" and "ms://…", also with what was copied along (`pasted`). Asks nobody."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tui.base.text import one_line
 from tui.hubs import errors
 from tui.hubs.interface import HubError
 from tui.hubs.known_hubs import HUBS
+from tui.hubs.pasted import named
 from tui.hubs.records import HubName
 from tui.hubs.safe_names import is_safe_path, is_safe_repo
 from tui.words.later import later
@@ -21,9 +22,8 @@ _HOSTS: dict[str, HubName] = {host: name for name, hub in HUBS.items() for host 
 _SCHEMES: dict[str, HubName] = {scheme: name for name, hub in HUBS.items() for scheme in (name, hub.short)}
 _NO_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "blog", "studios", "organization", "learn")
 _OF_A_FILE = ("tree", "blob", "resolve", "raw", "edit", "view")
-_QUOTES = "\"'`“”‘’«»<>"
-_MOST = 2000
-"""Characters that are looked at."""
+_ANY_LABEL = "latest"
+"""What Ollama writes where no variant is meant."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,29 +46,19 @@ def is_reference(written: str) -> bool:
     try:
         reference = parse_reference(written)
     except HubError:
-        return _address(_bare(written)) is not None
+        return _address(named(written)) is not None
     return reference.hub is not None or not reference.path
 
 
 def parse_reference(written: str) -> Reference:
     """What was meant. Raises `HubError` (name) with what is missing."""
-    text = _bare(written)
+    text = named(written)
     if address := _address(text):
         hub, path, query = address
         return _of_address(hub, path, query, text)
     if text.startswith(("/", ".", "~", "\\")) or "//" in text:
         _refuse(text)
     return _of_segments(None, text.split("/"), text)
-
-
-def _bare(written: str) -> str:
-    """Without quotes and spaces around it; of a command with several words the one that names a model."""
-    text = written[:_MOST].strip().strip(_QUOTES).strip()
-    words = [word.strip(_QUOTES) for word in text.split()]
-    if len(words) > 1:
-        named = [word for word in words if "/" in word and not word.startswith(("-", "/", ".", "~"))]
-        return named[0] if len(named) == 1 else text
-    return text
 
 
 def _address(text: str) -> tuple[HubName, str, dict[str, list[str]]] | None:
@@ -135,6 +125,8 @@ def _of_segments(hub: HubName | None, segments: list[str], text: str) -> Referen
         revision, rest = (rest[1] if len(rest) > 1 else revision), rest[2:]
     elif hub is not None and rest and not rest[-1].lower().endswith(".gguf"):
         rest = []  # a tab of the page, such as "discussions"
+    if label.casefold() == _ANY_LABEL:
+        label = ""
     full = f"{segments[0]}/{name.removesuffix('.git')}"
     path = unquote("/".join(rest))
     if not is_safe_repo(full) or (path and not is_safe_path(path)):

@@ -12,6 +12,7 @@ from typing import Literal
 
 from tui.base import llamapackage
 from tui.models.metadata import Metadata
+from tui.models.ollamaformat import is_ollamas
 from tui.words import mark
 from tui.words.later import Later, later
 
@@ -38,7 +39,7 @@ _WHY: dict[Kind, str] = {
     ),
     "draft": mark("A draft head (MTP, EAGLE), which only speeds up a larger model: load that one."),
     "diffusion": mark("A diffusion language model: it does not write word by word, so llmtui cannot chat with it."),
-    "speech": mark("A part of a speech model: it makes or reads sound and cannot chat. Choose a chat model."),
+    "speech": mark("A speech model or a part of one: it makes or reads sound and cannot chat. Choose a chat model."),
     "combined": mark(
         "Model and image projector in one file, as Ollama stores them: llama.cpp needs them in two. Get the GGUF file "
         "of the model alone."
@@ -80,15 +81,22 @@ _IMAGE = frozenset(
     }
 )  # fmt: skip
 """Architectures that ComfyUI-GGUF and its like write."""
-_OLLAMA = frozenset({"gptoss", "mllama", "qwen25vl"})
-"""Architectures under the names that Ollama's converter writes; llama.cpp has others for them, and for the tensors."""
+_BY_PART_OF_ARCH: tuple[tuple[re.Pattern[str], Kind], ...] = (
+    (re.compile(r"diffusion"), "diffusion"),
+    (re.compile(r"tts|vocoder|codec|whisper|asr\b|^mio-"), "speech"),
+    (re.compile(r"embed|bert\b|bidir"), "embedding"),
+    (re.compile(r"rerank"), "reranker"),
+)
+"""What the name of an architecture tells that llama.cpp does not have."""
 _NAMED_ONLY = ("gptj",)
 """Architectures that llama.cpp has a name for and nothing else."""
 _ARCH = re.compile(r"[A-Za-z0-9._-]+")
 _DRAFT_ARCH = re.compile(r"^eagle\d*$|[-_](assistant|draft|drafter|mtp|eagle\d*|dflash|medusa)$")
 _NAMED_RERANKER = re.compile(r"\brerank(er|ing)?\b", re.IGNORECASE)
 _NAMED_EMBEDDING = re.compile(r"\bembeddings?\b", re.IGNORECASE)
+_NAMED_SPEECH = re.compile(r"tts\b|\borpheus\b", re.IGNORECASE)
 _TAGS: dict[str, Kind] = {
+    **dict.fromkeys(("text-to-speech", "text-to-audio", "automatic-speech-recognition"), "speech"),
     "text-ranking": "reranker",
     "sentence-transformers": "embedding",
     "sentence-similarity": "embedding",
@@ -111,17 +119,14 @@ def kind_of(meta: Metadata, names: Collection[str], apart: Sequence[str]) -> Kin
         return "other"
     if _DRAFT_ARCH.search(arch):
         return "draft"
-    if arch in _OLLAMA:
-        return "ollama"
+    if is_ollamas(meta, names):
+        return "embedding" if any(name.startswith("dense.") for name in apart) else "ollama"
     if arch and not is_known(arch):
-        return "unknown"
+        return _by_name(arch)
     if not meta.number("block_count") or not meta.number("embedding_length"):
         return "other"
-    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in apart):
+    if any(name.startswith(("v.", "a.", "mm.", "model.vision_tower.")) for name in apart):
         return "combined"
-    # Ollama's first Gemma 3 lack what llama.cpp requires.
-    if arch == "gemma3" and "gemma3.attention.layer_norm_rms_epsilon" not in meta.values:
-        return "ollama"
     if _only_drafts(meta, names):
         return "draft"
     return _pooling(meta, apart) or "model"
@@ -136,9 +141,13 @@ def kind_without_tensors(meta: Metadata) -> Kind:
         return "other"
     if _DRAFT_ARCH.search(arch):
         return "draft"
-    if arch in _OLLAMA:
+    if is_ollamas(meta):
         return "ollama"
-    return "unknown" if arch and not is_known(arch) else "model"
+    return _by_name(arch) if arch and not is_known(arch) else "model"
+
+
+def _by_name(arch: str) -> Kind:
+    return next((kind for pattern, kind in _BY_PART_OF_ARCH if pattern.search(arch)), "unknown")
 
 
 def why_not(kind: Kind, arch: str) -> Later | None:
@@ -200,6 +209,8 @@ def _pooling(meta: Metadata, names: Collection[str]) -> Kind | None:
         return "reranker"
     if _NAMED_EMBEDDING.search(called.replace("_", " ")):
         return "embedding"
+    if _NAMED_SPEECH.search(called.replace("_", " ")):
+        return "speech"
     tags = meta.values.get("general.tags")
     if not isinstance(tags, tuple) or "text-generation" in tags:
         return None

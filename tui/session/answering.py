@@ -55,7 +55,7 @@ class Answering:
         """The answer that is being written, also while it is paused."""
         self._stream: AnswerStream | None = None
         self._is_agreeing = self._is_unwanted = False
-        """Whether it is still asked if an answer may be written, and whether it was stopped meanwhile."""
+        """Whether an answer is to come that may not be written yet, and whether it was stopped meanwhile."""
         self._next_load: LoadRequest | None = None
         """What is to be loaded before the answer goes on."""
         self._is_over = asyncio.Event()
@@ -71,17 +71,29 @@ class Answering:
         """An answer waits while its model is loaded again."""
         return self._writing is not None and self._writing.is_paused
 
-    async def agree(self, agree: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether an answer may be written; it can be stopped from here on."""
+    def expect(self) -> None:
+        """An answer will be asked for as soon as what runs lets it; it can be stopped from here on."""
         self._is_agreeing, self._is_unwanted = True, False
         self._phase.set("answering")
-        is_agreed = False
+
+    def expect_none(self) -> None:
+        """What was expected does not come."""
+        self._is_agreeing = False
+        if self._phase.now == "answering":
+            self._phase.set_idle()
+
+    async def agree(self, agree: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether an answer may be written; it can be stopped from here on, or since it was expected."""
+        self._is_unwanted = self._is_agreeing and self._is_unwanted
+        self._is_agreeing, is_agreed = True, False
+        self._phase.set("answering")
         try:
             is_agreed = await agree()
         finally:
-            self._is_agreeing = False
-            if not is_agreed and self._phase.now == "answering":
-                self._phase.set_idle()
+            if is_agreed:
+                self._is_agreeing = False
+            else:
+                self.expect_none()
         return is_agreed
 
     async def run(self, loaded: Loaded, *, drop_oldest: bool) -> None:
@@ -96,7 +108,7 @@ class Answering:
                 await self._follow(writing, drop_oldest)
         except EngineError as error:
             writing.break_off(error.info.text, is_refused=True)
-            self._phase.set_idle()
+            self._is_ready_again()
             self._on_refused(error.info)
         except asyncio.CancelledError:
             if writing.is_paused:
@@ -109,7 +121,7 @@ class Answering:
             writing.break_off(death_sentence(error.death) if isinstance(error, EngineDied) else str(error))
             raise
         else:
-            self._phase.set_idle()
+            self._is_ready_again()
         finally:
             request, self._next_load = self._next_load, None
             self._stream = self._writing = None
@@ -118,6 +130,11 @@ class Answering:
             self._on_over()
         if request is not None:  # asked for just before the answer ended by itself
             await self._model.load(request)
+
+    def _is_ready_again(self) -> None:
+        """The answer is over. Where a load comes next, nothing can be asked for in between."""
+        if self._next_load is None:
+            self._phase.set_idle()
 
     async def _follow(self, writing: Writing, drop_oldest: bool) -> None:
         """One part of an answer: all of it, or up to a pause, or what comes behind one."""

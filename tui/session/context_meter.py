@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tui.chat.conversation import to_messages
+from tui.chat.conversation import Turn, to_messages
 from tui.engines.interface import Engine, EngineError
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Count, Loaded
@@ -40,6 +40,8 @@ class ContextMeter:
         """Tokens, as far as is known."""
         self.n_system = 0
         """Of these, what the system prompt takes, with what the template puts around it."""
+        self.n_files = 0
+        """Of these, what files take that prompts are about, with their names."""
         self._frame: tuple[Loaded | None, object, int] = None, None, 0
         """A load, what prompts of it are rendered with, and the tokens that come around a message then."""
 
@@ -48,15 +50,29 @@ class ContextMeter:
         loaded = self._engine.loaded
         if loaded is None or self._phase.now != "ready" or not self._engine.capabilities.counts:
             return
-        chat, n_used, n_system = self._opened.now, 0, 0
+        chat, n_used, n_system, n_files = self._opened.now, 0, 0, 0
         if messages := to_messages(chat):
             # A template that cannot render this says so when it is sent, and a death is told by whoever hears of it.
             with contextlib.suppress(EngineError, EngineDied):
                 counted = await self._engine.ask(Count(messages=messages, thinking=chat.thinking, effort=chat.effort))
                 n_used = counted.n_tokens
                 n_system = await self._count_system(loaded)
-        self.n_used, self.n_system = n_used, n_system
-        self._tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx, n_system=n_system))
+                n_files = await self._count_files(n_used)
+        self.n_used, self.n_system, self.n_files = n_used, n_system, n_files
+        self._tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx, n_system=n_system, n_files=n_files))
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """What is known of what fills the context, as fields of `ContextUsed`."""
+        return {"n_system": self.n_system, "n_files": self.n_files}
+
+    def said(self, turn: Turn) -> None:
+        """A prompt came to the conversation, whose files were counted when it was written."""
+        self.n_files += sum(file.n_tokens for file in turn.files)
+
+    def forget(self) -> None:
+        """Another conversation is open, of which nothing is known yet."""
+        self.n_used = self.n_system = self.n_files = 0
 
     async def length_of(self, text: str) -> TextLength | None:
         """How long a text is as a message, what the template puts around it left out; None while no model can say."""
@@ -81,6 +97,16 @@ class ContextMeter:
         n_around = await self._count_around(loaded)
         more = await self._count(_ONE_TOKEN, system) - n_around - 1
         return max(more, await self._count(system) - n_around)
+
+    async def _count_files(self, n_used: int) -> int:
+        """What the conversation has less without them."""
+        chat = self._opened.now
+        if not any(turn.files for turn in chat.turns):
+            return 0
+        turns = tuple(msgspec.structs.replace(turn, files=()) if turn.files else turn for turn in chat.turns)
+        messages = to_messages(msgspec.structs.replace(chat, turns=turns))
+        without = await self._engine.ask(Count(messages=messages, thinking=chat.thinking, effort=chat.effort))
+        return max(0, n_used - without.n_tokens)
 
     async def _count_around(self, loaded: Loaded) -> int:
         """Tokens that come around a message."""

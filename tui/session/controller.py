@@ -151,9 +151,11 @@ class Controller(Session):
             on_over=self._elsewhere.settle,
         )
         turn = Turn() if turn is None else turn
-        self._turns = TakingTurns(turn, self._phase, self.model, refused=self._refused, tell=tell)
+        self._turns = TakingTurns(turn, self._phase, self.model, refused=self._not_begun, tell=tell)
         self.listen(self.tuning.hear)
-        self.queue: PromptQueue = PromptQueue(can_send=lambda: self.can_answer, send=self._send, tell=tell)
+        self.queue: PromptQueue = PromptQueue(
+            can_send=lambda: self.can_answer and not self._works.is_busy, send=self._send, tell=tell
+        )
         self._switching = Switching(
             self.engine,
             self.opened,
@@ -166,6 +168,8 @@ class Controller(Session):
             tell=tell,
         )
         self._works = OneAtATime(self._guard, self.queue.send_next)
+        self._is_answer_next = False
+        """What is being loaded is to answer at once."""
         self._closing: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -203,11 +207,12 @@ class Controller(Session):
 
     async def _load_and_answer(self, request: LoadRequest) -> None:
         conversation_id = self.conversation.id
-        can_answer = False
+        can_answer, self._is_answer_next = False, True
         try:
             await self.model.load(request)
             can_answer = self.phase == "ready" and self.conversation.id == conversation_id
         finally:
+            self._is_answer_next = False
             if not can_answer:
                 self.replacing.put_back()
         if can_answer:
@@ -274,28 +279,34 @@ class Controller(Session):
     @property
     def can_answer(self) -> bool:
         can_load = self.phase == "no_model" and self.model.displaced is not None
-        return (self.phase == "ready" or can_load) and not self._works.is_busy and not self.queue.is_load_coming()
+        is_something_coming = self._works.has_next or self._is_answer_next or self.queue.is_load_coming()
+        return (self.phase == "ready" or can_load) and not is_something_coming
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""
         if prompt.replaces:
             self.replacing.cut(prompt.replaces)
-        was_saved, turn = self.opened.saved_id, self.opened.say(prompt.text)
+        was_saved, turn = self.opened.saved_id, self.opened.say(prompt.text, prompt.files)
         if not was_saved:
             self.remember(conversation=self.opened.saved_id)
+        self.context.said(turn)
         self._tell(UserSaid(turn=turn))
         self.answer()
 
     def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
         if replaces:
             self.replacing.cut(replaces)
+        is_free = self.can_answer and self.phase == "ready"
         drop_oldest = drop_oldest or self.settings.chat.on_overflow == "drop"
         self._begin(self._turns.answer(partial(self._run_answer, drop_oldest)), is_answer=True)
+        if is_free:  # it may have to wait for the rest of a load: that it comes is seen at once
+            self._answers.expect()
         self.queue.release()
 
     async def _run_answer(self, drop_oldest: bool) -> None:
         loaded = self.engine.loaded
         if loaded is None:
+            self._answers.expect_none()
             self._refused(ErrorInfo(kind="no_model", detail=""))
             return
         is_agreed = await self._answers.agree(self._elsewhere.agree)
@@ -352,9 +363,14 @@ class Controller(Session):
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
-        overtaken = ErrorInfo(kind="cancelled", detail=later("something else was begun before it"))
-        dropped = partial(self._refused, overtaken) if is_answer else lambda: None
-        self._works.begin(work, self._interrupt_all, dropped=dropped)
+        self._works.begin(work, self._interrupt_all, dropped=self._answer_dropped if is_answer else lambda: None)
+
+    def _answer_dropped(self) -> None:
+        self._not_begun(ErrorInfo(kind="cancelled", detail=later("something else was begun before it")))
+
+    def _not_begun(self, info: ErrorInfo) -> None:
+        self._answers.expect_none()
+        self._refused(info)
 
     def _interrupt_all(self) -> None:
         """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
+from tui.base.pathtext import from_text, to_text
 from tui.chat.conversation import Conversation, Turn
+from tui.chat.schema import StoreFault
 from tui.config.problems import ConfigProblem
 from tui.downloads.records import Download, Order, Problem
 from tui.machine.pressure import Shortage
@@ -21,16 +22,11 @@ from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import Death
 from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
 from tui.protocol.records import ErrorInfo
+from tui.session.event_base import Phase as Phase
+from tui.session.event_base import SessionEvent as SessionEvent
 from tui.session.loads import Reload
 from tui.session.speed import SpeedNow
-
-Phase = Literal["starting", "no_model", "loading", "ready", "answering", "dead"]
-"""What the engine is at: only in "ready" a prompt can be answered, only in "answering" an answer be stopped."""
-
-
-class SessionEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Base of what a session tells."""
-
+from tui.session.standing import ModelStands, SessionStands
 
 # Engine and model -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +99,8 @@ class ContextUsed(SessionEvent, frozen=True):
     """Size of the context in tokens."""
     n_system: int = 0
     """Of those tokens, what the system prompt takes; 0 without one, and until it was counted."""
+    n_files: int = 0
+    """Of those tokens, what files take that prompts are about; 0 without any, and until they were counted."""
 
 
 # The open conversation ------------------------------------------------------------------------------------------------
@@ -347,6 +345,42 @@ class FaultFound(SessionEvent, frozen=True):
     """What the exception says."""
 
 
+class SavingFailed(SessionEvent, frozen=True):
+    """A session elsewhere cannot save conversations, or can again. Of one in this process the store tells that."""
+
+    error: StoreFault | None
+    """Why not; None when all is saved again."""
+
+
+class NoHost(SessionEvent, frozen=True):
+    """The session runs in this process, and ends with it: it could not be in the background."""
+
+    why: str
+    """A sentence."""
+
+
+class LineBroken(SessionEvent, frozen=True):
+    """The line to a session elsewhere is broken, and is taken up again as soon as that can be."""
+
+    why: str
+    """A sentence; empty when it is there again."""
+
+
+class KeysMoved(SessionEvent, frozen=True):
+    """Another screen acts in the session now, or this one again."""
+
+    are_here: bool
+
+
+class HostLost(SessionEvent, frozen=True):
+    """The process of a session elsewhere has ended, and its engine with it. What it had saved is there."""
+
+    was_writing: bool
+    """It was in the middle of an answer."""
+    why: str = ""
+    """A sentence on why no other one can be started, after that was tried."""
+
+
 AnySessionEvent = (
     PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | TurnAwaited | EngineLost | CacheRestored
     | ContextUsed
@@ -355,6 +389,7 @@ AnySessionEvent = (
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
+    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 
@@ -369,20 +404,8 @@ def decode(line: bytes) -> AnySessionEvent:
     return event
 
 
-def _to_text(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(type(value).__name__)
-
-
-def _from_text(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(kind.__name__)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_to_text)
-_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=_from_text)
+_ENCODER = msgspec.json.Encoder(enc_hook=to_text)
+_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
 
 
 class Announcer:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from tui.chat.conversation import Conversation
 from tui.config.sampling import Source
 from tui.config.settings import ChosenLoad
+from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
 from tui.protocol.records import Device
 from tui.session.answer_settings import default_values
@@ -49,6 +50,8 @@ class ContextSeen(Protocol):
     def n_used(self) -> int: ...
     @property
     def n_system(self) -> int: ...
+    @property
+    def n_files(self) -> int: ...
 
     async def measure(self) -> None:
         """Have the open conversation counted, and tell."""
@@ -65,7 +68,7 @@ class PromptsSeen(Protocol):
     @property
     def is_held(self) -> bool: ...
 
-    def send(self, text: str, replaces: str = "") -> None:
+    def send(self, text: str, replaces: str = "", files: tuple[Attachment, ...] = ()) -> None:
         """Send what the user wrote, at once or when all that goes before it is answered."""
 
     def release(self) -> None:
@@ -83,6 +86,17 @@ class Session(Beside, ABC):
     model: ModelSeen
     context: ContextSeen
     queue: PromptsSeen
+
+    outlives = False
+    """It can go on when this process ends."""
+    leaves_running = True
+    """If so, it does when this is closed; else all of it ends, if no other screen is there."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs, or waits to be answered."""
+        is_waiting = bool(self.queue.texts) and not self.queue.is_held
+        return self.phase in ("loading", "answering") or self.is_writing or is_waiting
 
     async def connect(self) -> bool:
         """Reach the session, before anything is asked of it. Whether it was there before and has something in it,
@@ -118,7 +132,18 @@ class Session(Beside, ABC):
     @property
     @abstractmethod
     def can_answer(self) -> bool:
-        """A model is loaded, and nothing runs that an answer would end or have to wait for."""
+        """A model is loaded, and an answer that is asked for now is given: at once, or as soon as what is left to do of
+        a load or of the answer before is done."""
+
+    @property
+    def has_keys(self) -> bool:
+        """No other screen has acted in this session since this one did: questions about it are asked here."""
+        return True
+
+    @property
+    def n_unsaved(self) -> int:
+        """Conversations' changes that could not be saved yet, and are tried again."""
+        return self.store.n_unsaved
 
     @property
     def is_written_elsewhere(self) -> bool:

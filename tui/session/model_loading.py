@@ -142,7 +142,7 @@ class ModelLoading:
             raise
         if not same:
             # Until the conversation is counted in the tokens of this model.
-            self._meter.n_used = self._meter.n_system = 0
+            self._meter.forget()
         self.chat_format = request.chat_format
         again = LoadRequest.again(request.path, request.choice, request.name, loaded)
         self._own = msgspec.structs.replace(again, chat_format=request.chat_format), loaded.n_ctx

@@ -20,12 +20,18 @@ class OneAtATime:
         self._guard, self._on_idle = guard, on_idle
         self._tasks: set[asyncio.Task[None]] = set()
         """What was begun and has not ended: one that runs, and those that wait for its end."""
+        self._running: asyncio.Task[None] | None = None
         self._n_begun = 0
 
     @property
     def is_busy(self) -> bool:
         """Something runs or waits."""
         return bool(self._tasks)
+
+    @property
+    def has_next(self) -> bool:
+        """Something was begun whose turn has not come."""
+        return not self._tasks <= {self._running}
 
     def begin(self, work: Work, interrupt: Callable[[], None], *, dropped: Callable[[], None] = lambda: None) -> None:
         """Do `work` when what runs now has ended, which `interrupt` is to bring about. Of what waits only the newest is
@@ -38,6 +44,7 @@ class OneAtATime:
             try:
                 if before:
                     await asyncio.wait(before)
+                self._running = asyncio.current_task()
                 if number == self._n_begun:
                     await self._guard(work)
                 else:

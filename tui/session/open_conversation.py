@@ -19,6 +19,7 @@ from tui.chat.conversation import (
 )
 from tui.chat.store import Store, StoreError
 from tui.config.settings import Settings
+from tui.files.attachment import Attachment
 
 
 def keep(future: asyncio.Future[None]) -> None:
@@ -104,9 +105,9 @@ class OpenConversation:
             if "title" in changes:
                 keep(self._store.rename(self.now.id, self.now.title))
 
-    def say(self, text: str) -> Turn:
-        """Add what the user wrote."""
-        turn = user_turn(text)
+    def say(self, text: str, files: Sequence[Attachment] = ()) -> Turn:
+        """Add what the user wrote, and the files that it is about."""
+        turn = user_turn(text, files)
         self._came.append(turn.id)
         self._change(with_turn(self.now, turn))
         if self._is_saved:

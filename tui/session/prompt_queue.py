@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from tui.files.attachment import Attachment
 from tui.session.events import AnySessionEvent, QueueChanged
 
 
@@ -17,6 +18,8 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
     text: str
     replaces: str = ""
     """Id of the prompt in whose place it goes, with all that came after that."""
+    files: tuple[Attachment, ...] = ()
+    """What it is about."""
 
 
 class PromptQueue:
@@ -50,10 +53,10 @@ class PromptQueue:
         """Something waits and is not sent unasked."""
         return self._is_held and bool(self._prompts)
 
-    def send(self, text: str, replaces: str = "") -> None:
+    def send(self, text: str, replaces: str = "", files: tuple[Attachment, ...] = ()) -> None:
         """Send what the user wrote, at once or when all that goes before it is answered. `replaces` is the id of the
-        prompt in whose place it goes."""
-        self._prompts.append(QueuedPrompt(text, replaces))
+        prompt in whose place it goes, `files` what it is about."""
+        self._prompts.append(QueuedPrompt(text, replaces, files))
         self.release()
 
     def hold(self) -> None:

@@ -63,7 +63,7 @@ class Switching:
         await self.open(self._opened.now.id)
 
     def _show(self, withdrawn: tuple[str, ...]) -> None:
-        self._meter.n_used = self._meter.n_system = 0
+        self._meter.forget()
         self._remembered.update(conversation=self._opened.saved_id)
         self._tell(ConversationOpened(conversation=self._opened.now))
         self._tell(PromptsWithdrawn(texts=withdrawn))

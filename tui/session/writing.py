@@ -96,7 +96,7 @@ class Writing:
         elif isinstance(event, Prefill) and self._turn:
             self._tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
         elif isinstance(event, Started) and self._turn:
-            self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx, n_system=self._meter.n_system))
+            self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx, **self._meter.parts))
         elif isinstance(event, Started):
             self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
             self._opened.begin_answer(self._turn)
@@ -110,7 +110,7 @@ class Writing:
                 self._arrive()
                 self._opened.settle()
             self._finish(event.stop)
-            self._tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx, n_system=self._meter.n_system))
+            self._tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx, **self._meter.parts))
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
 

@@ -69,7 +69,7 @@ async def settle(
         raise CannotAsk(ExitCode.USAGE, missing)
     order = LoadOrder(settings, state, Options(load=load), lambda problem: say(str(problem)))
     choice, chosen = order.load_for(path, info), order.given_for(path)
-    n_ctx = n_ctx_for(controller.conversation, question.prompt, choice, info, load)
+    n_ctx = n_ctx_for(controller.conversation, question.content, choice, info, load)
     if n_ctx != choice.n_ctx:
         choice, chosen = msgspec.structs.replace(choice, n_ctx=n_ctx), chosen - {"n_ctx"}
     memory = await read_memory(devices, settings.memory, controller.engine.loaded)

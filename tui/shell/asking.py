@@ -62,7 +62,7 @@ class Asking:
             model = await asyncio.to_thread(self._pick, question, conversation)
             await self._take_up(question, conversation)
             await self._load(question, model)
-            self._controller.queue.send(question.prompt)
+            self._controller.queue.send(question.prompt, files=question.files)
             await self._is_over.wait()
         except asyncio.CancelledError:
             with contextlib.suppress(TimeoutError):

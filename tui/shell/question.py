@@ -10,6 +10,7 @@ import msgspec
 from tui.base.exit_codes import ExitCode
 from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
+from tui.files.attachment import Attachment, with_files
 from tui.planning.draftload import AUTO, OFF
 
 
@@ -17,6 +18,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, and of what."""
 
     prompt: str
+    files: tuple[Attachment, ...] = ()
+    """What it is about."""
     model: str = ""
     """Path of the file that was named; empty takes one."""
     load: Mapping[str, bool | int | float | str] = {}
@@ -34,13 +37,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Save the conversation."""
 
     @classmethod
-    def of(cls, options: AskOptions, prompt: str) -> Question:
+    def of(cls, options: AskOptions, prompt: str, files: tuple[Attachment, ...] = ()) -> Question:
         """What the command line asks for, once its prompt is put together."""
         load = dict(options.load)
         if (draft := load.get("model_draft", AUTO)) not in (AUTO, OFF):
             load["model_draft"] = str(Path(str(draft)).absolute())  # whoever answers may be in another folder
         return cls(
             prompt=prompt,
+            files=files,
             model=str(options.model.absolute()) if options.model else "",
             load=load,  # type: ignore[arg-type]  # by the types of the arguments
             fit=options.fit,
@@ -53,6 +57,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             think=options.think,
             keep=options.keep,
         )
+
+    @property
+    def content(self) -> str:
+        """What the model gets."""
+        return with_files(self.files, self.prompt)
 
 
 class CannotAsk(Exception):

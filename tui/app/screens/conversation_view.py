@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from tui.app import answer_phrases, phrases
+from tui.app import answer_phrases, attachment_phrases, phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
+from tui.app.widgets.transcript_entries import Words
 from tui.chat.conversation import Turn
 from tui.protocol.messages import Started
 from tui.session import events
@@ -54,7 +55,7 @@ class ConversationView:
             case events.TurnsRemoved(turn_id=turn_id):
                 transcript.truncate_from(turn_id)
             case events.UserSaid(turn=turn):
-                transcript.add_user(turn.id, turn.text)
+                transcript.add_user(turn.id, turn.text, file_lines(turn))
             case events.AnswerBegan(turn=turn, started=started):
                 self._begin(turn, started)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
@@ -62,7 +63,9 @@ class ConversationView:
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 transcript.append(turn_id, delta.kind, delta.text)
                 if self._growing is None or self._growing.turn_id != turn_id:
-                    self._growing = _Growing(turn_id, time.monotonic(), delta.n_decode)
+                    # One that is joined in its middle has been written for a while.
+                    took_s = delta.n_decode / delta.decode_tps if delta.decode_tps else 0.0
+                    self._growing = _Growing(turn_id, time.monotonic() - took_s, delta.n_decode)
                     self._show_growth()
                 self._growing.n_tokens = delta.n_decode
             case events.MachineRead(speed=speed) if self._growing is not None and speed.is_decoding:
@@ -113,7 +116,7 @@ class ConversationView:
 def record(turn: Turn) -> Record:
     """A saved turn as the transcript shows it."""
     if turn.role != "assistant":
-        return UserMessage(turn.id, turn.text)
+        return UserMessage(turn.id, turn.text, files=file_lines(turn))
     return AnswerMessage(
         turn_id=turn.id,
         label=turn.model,
@@ -122,6 +125,11 @@ def record(turn: Turn) -> Record:
         thinking_label=partial(answer_phrases.thinking_label, turn),
         footer=partial(_footer, turn),
     )
+
+
+def file_lines(turn: Turn) -> tuple[Words, ...]:
+    """A line for each file that a prompt is about."""
+    return tuple(partial(attachment_phrases.file_label, file) for file in turn.files)
 
 
 def _footer(turn: Turn) -> str:

@@ -11,6 +11,7 @@ from tui.app.screens.prompt_line import PromptLine
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn
+from tui.files.attachment import Attachment
 from tui.session import events
 
 
@@ -20,6 +21,8 @@ class Edit(msgspec.Struct, frozen=True):
     turn_id: str
     draft: str
     """What stood in the input before."""
+    files: tuple[Attachment, ...] = ()
+    """What the prompt is about."""
 
 
 class Editing:
@@ -33,6 +36,11 @@ class Editing:
     def turn_id(self) -> str:
         """The prompt that is being edited; empty when none is."""
         return self._now.turn_id if self._now is not None else ""
+
+    @property
+    def files(self) -> tuple[Attachment, ...]:
+        """The files of the prompt that is being edited, as they were when it was sent."""
+        return self._now.files if self._now is not None else ()
 
     @property
     def draft(self) -> str:
@@ -54,9 +62,14 @@ class Editing:
 
     def begin(self, turn: Turn, text: str) -> None:
         """Put `text` into the input, to be sent in the place of `turn` and all that came after it."""
-        self._now = Edit(turn.id, self._prompt.text if self._now is None else self._now.draft)
+        self._now = Edit(turn.id, self._prompt.text if self._now is None else self._now.draft, turn.files)
         self._prompt.set_text(text)
         self._show()
+
+    def forget_files(self) -> None:
+        """The files of the prompt are to be read again."""
+        if self._now is not None:
+            self._now = msgspec.structs.replace(self._now, files=())
 
     def leave(self) -> bool:
         """Put back what stood in the input before a prompt was edited; False when none is."""
@@ -87,7 +100,7 @@ class Editing:
         if same is None and len(before) == len(now):
             same = now[place]
         if same is not None:
-            self._now = Edit(same.id, edit.draft)
+            self._now = Edit(same.id, edit.draft, edit.files)
         else:
             self._now = None
         self._show()

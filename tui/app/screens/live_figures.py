@@ -38,8 +38,8 @@ class LiveFigures:
                 self._follow_model(phase)
             case events.ModelLoaded(loaded=loaded):
                 self._show_model(loaded)
-            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx, n_system=n_system):
-                self._show(context=(n_used, n_ctx), n_system=n_system)
+            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx, n_system=n_system, n_files=n_files):
+                self._show(context=(n_used, n_ctx), n_system=n_system, n_files=n_files)
             case events.AnswerBegan(started=started):
                 self._show(context=(started.n_cached, started.n_ctx), n_prompt=started.n_prompt)
             case events.AnswerGrew(delta=delta):
@@ -58,7 +58,9 @@ class LiveFigures:
 
     def _show_model(self, loaded: Loaded) -> None:
         meter = self._controller.context
-        self._show(context=(meter.n_used, loaded.n_ctx), n_system=meter.n_system, placed=_placed(loaded))
+        self._show(
+            context=(meter.n_used, loaded.n_ctx), n_system=meter.n_system, n_files=meter.n_files, placed=_placed(loaded)
+        )
 
     def _change(self, **changes: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **changes)

@@ -16,6 +16,7 @@ from textual.worker import Worker
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
+from tui.app.screens.attaching import Attaching
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -35,6 +36,7 @@ from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.start import Start
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
+from tui.app.widgets.attached_files import AttachedFiles
 from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
@@ -77,7 +79,7 @@ class MainScreen(Screen[None]):
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
-        self._header, self._queued = Header(), QueuedPrompts()
+        self._header, self._queued, self._attached = Header(), QueuedPrompts(), AttachedFiles()
         self._sidebar, self._status = Sidebar(), StatusLine()
         self._column, self._page = ConversationList(), StartPage()
         self._download_line = DownloadLine()
@@ -86,6 +88,7 @@ class MainScreen(Screen[None]):
         self.header_line = header = HeaderLine(controller, keymap, self._header, self._status)
         self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
         self.editing = editing = Editing(self.prompt, line, self.transcript)
+        self.attaching = line.attaching = Attaching(controller, self.prompt, self._attached, editing)
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
@@ -93,8 +96,10 @@ class MainScreen(Screen[None]):
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show)
-        self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
-        self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
+        self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.sending = Sending(
+            controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
+        )
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -140,6 +145,7 @@ class MainScreen(Screen[None]):
                 yield self._page
                 yield self.transcript
                 yield self._queued
+                yield self._attached
                 yield self.prompt
             yield self._sidebar
         yield self._status
@@ -205,6 +211,14 @@ class MainScreen(Screen[None]):
     @on(Prompt.Refused)
     def _refused(self) -> None:
         self.sending.refuse()
+
+    @on(AttachedFiles.TakenAway)
+    def _taken_away(self, event: AttachedFiles.TakenAway) -> None:
+        self.attaching.take_away(event.name)
+
+    @on(Transcript.FileChosen)
+    def _file_chosen(self, event: Transcript.FileChosen) -> None:
+        self.messages.show_file(event.turn_id, event.number)
 
     @on(Transcript.Selected)
     def _selected(self) -> None:
@@ -354,6 +368,7 @@ class MainScreen(Screen[None]):
         self._welcome.reword()
         self._saved.reword()
         self.sending.show_queue()
+        self.attaching.reword()
         self.hubs.show()
         self._controller.finding.forget_order()
         for widget in self.query(LineWidget):

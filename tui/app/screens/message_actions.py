@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.app import phrases
+from tui.app import attachment_phrases, phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
 from tui.app.markdown.blocks import CodeBlock
+from tui.app.screens.attaching import Attaching
 from tui.app.screens.editing import Editing
 from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
+from tui.app.widgets.transcript_entries import MOST_FILES
 from tui.chat.conversation import Turn, last_answer
 from tui.chat.store import StoreError
+from tui.files.attachment import Attachment
+from tui.files.mentions import mention_of
 from tui.session.interface import Session
 from tui.session.replacing import Version
 from tui.words import tr
+
+_MOST_SHOWN = 200_000
+"""Characters of a file that are shown: more are laid out for too long."""
 
 
 class MessageActions:
@@ -30,10 +37,11 @@ class MessageActions:
         editing: Editing,
         flows: Flows,
         copier: Copier,
+        attaching: Attaching,
     ) -> None:
         self.flows = flows
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
-        self._editing, self._copier = editing, copier
+        self._editing, self._copier, self._attaching = editing, copier, attaching
 
     # What is meant ----------------------------------------------------------------------------------------------------
 
@@ -238,6 +246,67 @@ class MessageActions:
         after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
         self._answer_again(after[0] if after else None)
 
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    def action_message_files(self) -> None:
+        if turn := self._turn(self._transcript.selected):
+            self._show_files(turn)
+
+    def show_file(self, turn_id: object, number: int) -> None:
+        """Show the file whose line was clicked; of many, those that have no line of their own can be chosen."""
+        if (turn := self._turn(turn_id)) is None:
+            return
+        has_line = len(turn.files) <= MOST_FILES or number < MOST_FILES - 1
+        self._show_files(turn, turn.files[number] if has_line and number < len(turn.files) else None)
+
+    @flow("dialog")
+    async def _show_files(self, turn: Turn, file: Attachment | None = None) -> None:
+        from tui.app.screens.choice import Choice, ChoiceScreen
+        from tui.app.screens.log_view import LogScreen
+
+        if file is None and len(turn.files) > 1:
+            choices = [
+                Choice(id=str(number), label=one.name, note=attachment_phrases.file_note(one))
+                for number, one in enumerate(turn.files)
+            ]
+            chosen = await self.flows.ask(ChoiceScreen(title_of("message_files"), choices, self.flows.keymap))
+            file = None if chosen is None else turn.files[int(chosen)]
+        elif file is None and turn.files:
+            file = turn.files[0]
+        if file is not None:
+            text = file.text[:_MOST_SHOWN]
+            if len(text) < len(file.text):
+                text += f"\n\n{tr('… the beginning of {n} characters.', n=f'{len(file.text):,}')}"
+            await self.flows.ask(
+                LogScreen(
+                    text.split("\n"),
+                    self.flows.keymap,
+                    title=attachment_phrases.file_label(file),
+                    from_start=True,
+                    copy=self._copier.copy,
+                )
+            )
+
+    @flow("reread")
+    async def action_reread_files(self) -> None:
+        """Of the prompt that is being edited, of the selected message, else of all the conversation: those that have
+        changed are mentioned in the prompt."""
+        if self._editing.files:
+            self._editing.forget_files()
+            await self._attaching.look(self._prompt.text)
+            return
+        selected = self._turn(self._transcript.selected)
+        turns = (selected,) if selected is not None and selected.files else self._controller.conversation.turns
+        newest = {file.path: file for turn in turns for file in turn.files if file.path}
+        if not newest:
+            self.flows.tell(tr("There are no files in this conversation. @ in the prompt names one."))
+            return
+        changed, gone = await self._attaching.changed(tuple(newest.values()))
+        if changed:
+            self._prompt.put_before(" ".join(mention_of(file.name) for file in changed))
+            self._prompt.focus()
+        self.flows.tell(attachment_phrases.read_again(changed, gone, len(newest)), bad=bool(gone))
+
     # A message that was pointed at ------------------------------------------------------------------------------------
 
     async def act(self, action: str, turn_id: object) -> None:
@@ -251,5 +320,7 @@ class MessageActions:
             await self._copy(turn)
         elif action == "message_edit":
             self._edit(turn)
+        elif action == "message_files":
+            self._show_files(turn)
         elif action == "message_regenerate":
             self._answer_from(turn)

@@ -4,16 +4,21 @@ edited, and that there is text below the view."""
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from tui.app import answer_phrases
 from tui.app.bindings import Keymap, small_title_of
 from tui.app.widgets.border_words import BorderPart, EdgeWords
 from tui.app.widgets.prompt import Prompt
 from tui.config.keymap import display_keys
+from tui.files.attachment import with_files
 from tui.session import events
 from tui.session.context_meter import TextLength
 from tui.session.interface import Session
 from tui.words import tr, trn
+
+if TYPE_CHECKING:
+    from tui.app.screens.attaching import Attaching
 
 PAUSE_S = 0.4
 """After nothing was typed for so long, what there is gets counted."""
@@ -24,6 +29,8 @@ class PromptLine:
 
     def __init__(self, controller: Session, keymap: Keymap, prompt: Prompt) -> None:
         self._controller, self._keymap, self._prompt = controller, keymap, prompt
+        self.attaching: Attaching | None = None
+        """Reads the files of what is written; set by whoever makes both."""
         self._length: TextLength | None = None
         self._counted = ""
         """The text that was counted last, or is being counted."""
@@ -99,6 +106,8 @@ class PromptLine:
         if not self._prompt.text.strip():
             self._length, self._counted = None, ""
             self.show()
+            if self.attaching is not None:
+                self.attaching.clear()
         elif self._prompt.text != self._counted:
             self._typed_at = time.monotonic()
             self._count_after(PAUSE_S)
@@ -135,8 +144,9 @@ class PromptLine:
         self._counted = text = self._prompt.text
         self._is_counting = True
         try:
+            files = await self.attaching.look(text) if self.attaching is not None else ()
             # What is edited stands further back than the next prompt.
-            length = await self._controller.length_of(text, is_next=not self._is_editing)
+            length = await self._controller.length_of(with_files(files, text), is_next=not self._is_editing)
         finally:
             self._is_counting = False
         if text == self._counted:

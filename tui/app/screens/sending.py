@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+
+import msgspec
 
 from tui.app import phrases
+from tui.app.screens.attaching import Attaching, files_of
 from tui.app.screens.editing import Editing
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.transcript import Transcript
+from tui.base.text import one_line
+from tui.files.attachment import Attachment
+from tui.files.mentions import mention_of
 from tui.session import events
 from tui.session.drafts import SEPARATOR
 from tui.session.interface import Session
@@ -20,6 +27,17 @@ LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""
 KEEP_EVERY_S = 2.0
 """How much of what is typed a kill may cost."""
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """What was sent."""
+
+    text: str
+    replaces: str
+    """Id of the prompt that was edited."""
+    files: tuple[Attachment, ...]
+    """What that was about."""
+    conversation_id: str
 
 
 class Sending:
@@ -35,12 +53,16 @@ class Sending:
         editing: Editing,
         flows: Flows,
         models: ModelFlows,
+        attaching: Attaching,
     ) -> None:
         self.flows = flows
+        self._attaching = attaching
+        self._unread: list[_Written] = []
+        """What was sent and has files that are being read."""
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
         self._queued, self._editing, self._models = queued, editing, models
         controller.queue.is_load_coming = lambda: flows.is_at(*LOAD_WORKERS)
-        controller.unsent = lambda: (editing.draft, prompt.text)
+        controller.unsent = lambda: (*(written.text for written in self._unread), editing.draft, prompt.text)
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """What waits, and what does not any more."""
@@ -55,10 +77,42 @@ class Sending:
 
     def send(self, text: str) -> None:
         """Send what was written, in place of the prompt that was being edited, if one was."""
-        replaces = self._editing.turn_id
+        written = _Written(text, self._editing.turn_id, self._editing.files, self._controller.conversation.id)
         self._editing.leave()
-        self._controller.queue.send(text, replaces)
+        if self._unread or "@" in text:
+            self._unread.append(written)
+            if len(self._unread) == 1:
+                self._prompt.run_worker(self._read_and_send(), group="send")
+        else:
+            self._send(written, ())
+
+    def _send(self, written: _Written, files: tuple[Attachment, ...]) -> None:
+        self._controller.queue.send(written.text, written.replaces, files)
         self._keep_draft()
+
+    async def _read_and_send(self) -> None:
+        """Send what waits for its files, in order. What cannot be read is told, and its prompt comes back."""
+        while self._unread:
+            written = self._unread[0]
+            found = await self._attaching.gather(written.text, written.replaces, written.files)
+            found = await self._attaching.counted(found)
+            del self._unread[0]
+            bad = next((one for one in found if one.problem is not None), None)
+            if bad is None and written.conversation_id == self._controller.conversation.id:
+                self._send(written, files_of(found))
+                continue
+            self._give_back(written)
+            if bad is not None:
+                self.flows.tell(tr("{file} cannot be sent: {why}", file=one_line(bad.name), why=bad.problem), bad=True)
+
+    def _give_back(self, written: _Written) -> None:
+        """Put a prompt that was not sent into the input again."""
+        turns = self._controller.conversation.turns
+        turn = next((turn for turn in turns if turn.id == written.replaces), None)
+        if turn is not None and not self._editing.turn_id:
+            self._editing.begin(turn, written.text)
+        else:
+            self._prompt.put_before(written.text)
 
     def refuse(self) -> None:
         """Say why the prompt stays where it is."""
@@ -118,6 +172,13 @@ class Sending:
             self._prompt.put_before(draft)
             self.flows.tell(tr(phrases.KEPT_DRAFT))
         self.flows.every(KEEP_EVERY_S, self._controller.keep_draft)
+
+    def mention(self, files: Sequence[str]) -> None:
+        """Have the next prompt be about these files."""
+        if files:
+            self._prompt.insert(
+                "".join(f"{mention_of(name)} " for name in files), (0, 0), maintain_selection_offset=True
+            )
 
     @flow("draft")
     async def _keep_draft(self) -> None:

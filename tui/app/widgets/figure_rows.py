@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row, right, shorten, spread
-from tui.app.widgets.readings import bar, gib, gib_of, level, percent, share
+from tui.app.widgets.readings import Figures, bar, gib, gib_of, level, percent, share
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import one_line
@@ -79,17 +80,19 @@ def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
         yield labelled(tr("guessed right"), right_ones, width)
 
 
-def context_parts(n_used: int, n_ctx: int, n_prompt: int, n_system: int, width: int) -> Iterator[Row]:
+def context_parts(figures: Figures, width: int) -> Iterator[Row]:
     """What fills the context: the turns so far and what is left; and below them, where there are such, the system
-    prompt and the answer to the last prompt, of `n_prompt` tokens."""
-    n_system = min(n_system, n_used)
-    n_answer = n_used - n_prompt if 0 < n_prompt <= n_used else 0
-    turns = _count(tr("turns"), max(0, n_used - n_answer - n_system))
+    prompt, files, and the answer to the last prompt, two in a row."""
+    n_used, n_ctx = figures.context
+    n_system = min(figures.n_system, n_used)
+    n_answer = n_used - figures.n_prompt if 0 < figures.n_prompt <= n_used else 0
+    n_files = min(figures.n_files, n_used - n_system)
+    turns = _count(tr("turns"), max(0, n_used - n_answer - n_system - n_files))
     yield spread(turns, _count(trc("context", "free"), max(0, n_ctx - n_used)), width)
-    system = _count(trc("context", "system"), n_system) if n_system else ()
-    answer = _count(tr("answer"), n_answer) if n_answer else ()
-    if system or answer:
-        yield spread(system or answer, answer if system else (), width)
+    parts = (trc("context", "system"), n_system), (trc("context", "files"), n_files), (tr("answer"), n_answer)
+    shown = [_count(name, n) for name, n in parts if n]
+    for first, second in zip_longest(shown[::2], shown[1::2], fillvalue=()):
+        yield spread(first, second, width)
 
 
 def _count(name: str, n: int) -> Row:

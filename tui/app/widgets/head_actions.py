@@ -14,6 +14,8 @@ _STYLE = "code.copy"
 def offered(entry: Entry) -> tuple[str, ...]:
     """Ids of the actions, in the order in which they stand there; none for what is no message."""
     match entry:
+        case UserEntry(record=record) if record.files:
+            return "message_files", "message_copy", "message_edit", "message_regenerate"
         case UserEntry():
             return "message_copy", "message_edit", "message_regenerate"
         case AnswerEntry(is_complete=True):

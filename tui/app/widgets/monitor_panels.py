@@ -96,7 +96,7 @@ def engine_panels(now: Figures, past: Past, width: int) -> Iterator[Panel]:
         figure=((f"{n_used:,} / {n_ctx:,}", ""),),
         rows=(
             rows.meter(share(n_used, n_ctx), width),
-            *rows.context_parts(n_used, n_ctx, now.n_prompt, now.n_system, width),
+            *rows.context_parts(now, width),
             *rows.model_table(now.placed, width),
         ),
         least_rows=1,

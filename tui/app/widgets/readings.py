@@ -30,6 +30,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Of the tokens in the context, those of the prompt of the last answer; 0 when that is not known."""
     n_system: int = 0
     """Of those, what the system prompt takes; 0 without one."""
+    n_files: int = 0
+    """Of those, what files take that prompts are about; 0 without any."""
     placed: tuple[Placed, ...] = ()
     """What the loaded model takes, place by place; empty for no model, and where the engine does not tell."""
     host: HostSample | None = None

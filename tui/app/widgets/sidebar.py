@@ -97,7 +97,7 @@ def _context(figures: Figures, width: int) -> Panel:
         return
     yield _NEEDED, rows.titled(tr("CONTEXT"), f"{n_used:,} / {n_ctx:,}", width)
     yield _NEEDED, rows.meter(share(n_used, n_ctx), width)
-    yield from _worth(_EXTRA, rows.context_parts(n_used, n_ctx, figures.n_prompt, figures.n_system, width))
+    yield from _worth(_EXTRA, rows.context_parts(figures, width))
 
 
 def _ram(figures: Figures, width: int) -> Panel:

@@ -59,10 +59,10 @@ class Transcript(TranscriptReader, can_focus=True):
         self._forget(0)
         self.reset_view()
 
-    def add_user(self, turn_id: TurnId, text: str) -> None:
-        """Append what the user wrote and go to the end."""
+    def add_user(self, turn_id: TurnId, text: str, files: tuple[Words, ...] = ()) -> None:
+        """Append what the user wrote and go to the end; `files` are lines on what it is about."""
         self.following = True
-        self._add(UserMessage(turn_id, text))
+        self._add(UserMessage(turn_id, text, files=files))
 
     def begin_answer(self, turn_id: TurnId, label: str) -> None:
         """Append an empty answer that text will be streamed into."""
@@ -162,6 +162,11 @@ class Transcript(TranscriptReader, can_focus=True):
         """The code blocks of an answer, in order."""
         return self._answer(turn_id)[1].code_blocks()
 
+    def has_files(self, turn_id: TurnId) -> bool:
+        """Whether a prompt is about files."""
+        entry = self.document.entries[self._index(turn_id, "user")]
+        return isinstance(entry, UserEntry) and bool(entry.record.files)
+
     @property
     def has_open_card(self) -> bool:
         """The last thing that was said is a card, and its keys work."""
@@ -171,6 +176,8 @@ class Transcript(TranscriptReader, can_focus=True):
         """What is done with the selected message is there only while one is selected, and what a card offers only while
         it is open."""
         if action.startswith("message_"):
+            if action == "message_files":
+                return self.selected_role == "user" and self.has_files(self.selected)
             return self.selected is not None and (action != "message_edit" or self.selected_role == "user")
         if action == "toggle_thinking" and self.selected is not None and hasattr(self, "action_message_fold"):
             return False  # its keys fold the selected message, whatever that is

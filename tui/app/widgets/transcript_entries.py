@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from tui.app.markdown.text import BLANK, Line, Run, width_of, wrap_runs
-from tui.base.text import clean
+from tui.base.text import clean, fit_columns
 from tui.config.keymap import display_keys
 from tui.words import tr, trn
 
@@ -25,6 +25,8 @@ MOST_ROWS = 20
 """A prompt of more rows is folded."""
 FOLDED_ROWS = 10
 """What it shows then."""
+MOST_FILES = 4
+"""Of the files of a prompt, so many are named."""
 
 
 class UserMessage(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class UserMessage(msgspec.Struct, frozen=True):
     text: str
     label: str = ""
     """Who it was, where that is not the one in front of the app."""
+    files: tuple[Words, ...] = ()
+    """What it is about: a line for each file, with its name and size."""
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
@@ -143,6 +147,11 @@ class Entry:
         return BLANK
 
 
+def _shortened(text: str, width: int) -> str:
+    """One line of at most so many cells."""
+    return fit_columns(clean(text), max(1, width))
+
+
 def n_rows(text: str, width: int) -> int:
     """About how many rows a text takes."""
     return text.count("\n") + len(text) // max(1, width) + 1
@@ -165,7 +174,7 @@ class UserEntry(Entry):
         return self.record.text
 
     def estimate(self, width: int) -> int:
-        whole = super().estimate(width)
+        whole = super().estimate(width) + min(len(self.record.files), MOST_FILES)
         return whole if self.is_whole or whole <= MOST_ROWS + 2 else FOLDED_ROWS + 3
 
     def lay_out(self, width: int) -> None:
@@ -178,7 +187,19 @@ class UserEntry(Entry):
             fold = tr("▾ show less") if self.is_whole else trn("▸ show all {n} line", "▸ show all {n} lines", n)
             rows = rows if self.is_whole else rows[:FOLDED_ROWS]
             rows.append(Line(((fold, "thinking.label"),), "user", action="fold"))
-        self.parts = ([BLANK, label, *rows],)
+        self.parts = ([BLANK, label, *self._file_lines(width), *rows],)
+
+    def _file_lines(self, width: int) -> list[Line]:
+        """A line for each file, folded; a click opens it."""
+        files = self.record.files
+        named = files if len(files) <= MOST_FILES else files[: MOST_FILES - 1]
+        texts = [said(words) for words in named]
+        if len(named) < len(files):
+            n = len(files) - len(named)
+            texts.append(trn("{n} more file", "{n} more files", n))
+        return [
+            Line(((f"▸ {_shortened(text, width - 3)}", "thinking.label"),), "user", action="file") for text in texts
+        ]
 
     def toggle(self) -> bool:
         if self._is_long:

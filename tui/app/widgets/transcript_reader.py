@@ -46,6 +46,15 @@ class TranscriptReader(TranscriptView):
             self.turn_id = turn_id
             self.expanded = expanded
 
+    class FileChosen(Message, namespace="transcript"):
+        """The reader wants to see a file of a prompt."""
+
+        def __init__(self, turn_id: TurnId, number: int) -> None:
+            super().__init__()
+            self.turn_id = turn_id
+            self.number = number
+            """Its place among the lines that name files."""
+
     class CopyRequested(Message, namespace="transcript"):
         """The reader asked for a code block."""
 
@@ -155,6 +164,9 @@ class TranscriptReader(TranscriptView):
             self.post_message(self.MessageActionChosen(entry.turn_id, action))
         elif entry is not None and line.action in ("thinking", "fold"):
             self._toggle(index, entry)
+        elif entry is not None and line.action == "file":
+            number = sum(entry.line(above).action == "file" for above in range(row))
+            self.post_message(self.FileChosen(entry.turn_id, number))
         elif isinstance(entry, AnswerEntry) and line.action == "copy" and self._is_at_copy(event):
             number = sum(entry.line(above).action == "copy" for above in range(row))
             blocks = entry.code_blocks()

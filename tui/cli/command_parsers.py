@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tui.base.exit_codes import ExitCode
 from tui.cli.commands import COMMANDS
-from tui.cli.parser import CommandLine, HelpFormatter, add_answer, add_help, add_load, add_settings, described
+from tui.cli.parser import CommandLine, HelpFormatter, add_answer, add_help, add_host, add_load, add_settings, described
 from tui.cli.types import at_least, byte_rate, hub_name
 from tui.words import mark, tr
 
@@ -22,14 +22,17 @@ _EXAMPLES = {
         ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "…" --host me@box', mark("with a model of another machine")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (
         ("llmtui attach", mark("after a line that dropped, or beside")),
+        ("llmtui attach --host me@box", mark("what another machine answers")),
         ("llmtui attach 3", mark("what session 3 of llmtui ls answers")),
     ),
     "ls": (
         ("llmtui ls", mark("every session, model, memory")),
+        ("llmtui ls --host me@box", mark("on another machine, over ssh")),
         ("llmtui ls --json", mark("for a script")),
     ),
     "stop": (
@@ -98,6 +101,8 @@ def command_parser(name: str) -> CommandLine:
     _OPTIONS[name](group)
     if name != "attach":
         group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    if name in ("ask", "attach", "ls", "stop", "models"):
+        add_host(group)
     add_settings(group)
     add_help(group)
     if name == "ask":

@@ -70,9 +70,12 @@ async def test_conversations_are_opened_changed_deleted_and_what_fails_is_raised
         first = session.conversation.id
         session.answer(replaces=answer.id)
         await until(lambda: one.turns[-1].id != answer.id and session.can_answer)
-        (version,) = await session.versions()
-        await session.bring_back(version)
+        assert len(session.siblings(one.turns[-1].id)) == len(await session.nodes()) - 1 == 2
+        assert await session.step_branch(one.turns[-1].id, 1)
         assert one.turns[-1].id == answer.id
+        assert await session.edit_answer(answer.id, "In other words.")
+        assert one.turns[-1].text == "In other words." and len(session.siblings(one.turns[-1].id)) == 3
+        assert await session.remove_turn(one.turns[-1].id) and await session.show_branch(answer.id)
         session.configure(system_prompt="Be brief.", sampling=PartialSampling(temperature=0.25))
         session.configure(title="Another name")
         assert session.conversation.system_prompt == "Be brief."

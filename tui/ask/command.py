@@ -232,6 +232,8 @@ class _Ask:
         turn = reply.turn
         if turn is None or self._options.as_json:
             return ""
+        if turn.is_incomplete:
+            return tr("The answer ended before it was complete, so it is not in the format that was asked for.")
         if turn.is_loop:
             return tr("The answer kept repeating itself.")
         if turn.stop == "context":

@@ -13,6 +13,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import takes_colours
 from tui.base.text import clean_piece
 from tui.chat.conversation import Turn
+from tui.config.biastext import left_out
 from tui.config.options import AskOptions
 from tui.protocol.messages import Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -100,6 +101,8 @@ class Reply:
 
     def _started(self, started: Started) -> None:
         self.started = started
+        if note := left_out(started.biases_left_out):
+            self.say(note)
         if started.n_dropped:
             self.say(
                 trn(
@@ -139,6 +142,8 @@ class Reply:
         if info.kind == "context_overflow":
             return ExitCode.USAGE, self._too_long(info)
         detail = info.text.rstrip(".。")
+        if info.kind == "bad_format":
+            return ExitCode.USAGE, tr("There is no answer: {reason}.", reason=detail)
         advice = {
             "out_of_memory": tr("Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."),
             "template": tr("Another chat template can be given with --chat-template FILE."),

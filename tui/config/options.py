@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.modelrules import ChatOverrides
+from tui.protocol.records import AnswerFormat
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,10 @@ class AskOptions(Options, frozen=True):
     """Empty for none; None leaves it as it is."""
     temperature: float | None = None
     """None leaves it as it is."""
+    sampling: Mapping[str, object] = {}
+    """Field of `tui.protocol.records.PartialSampling` to the value that was given, the temperature not among them."""
+    answer_format: AnswerFormat | None = None
+    """What the answer must keep to; None leaves it as it is."""
     max_tokens: int | None = None
     """Of the answer at most, thinking included; None leaves it to the settings."""
     think: Think = ""

@@ -36,7 +36,6 @@ from tui.session.events import Phase
 from tui.session.interface import Session
 from tui.session.loads import LoadRequest
 from tui.session.prompt_queue import QueuedPrompt
-from tui.session.replacing import Version
 from tui.session.standing import ModelStands, SessionStands
 from tui.words import language, tr
 
@@ -192,11 +191,14 @@ class RemoteSession(Session):
     async def delete(self, conversation_id: str) -> None:
         await self._store_wait(ops.Delete(conversation_id=conversation_id))
 
-    async def versions(self) -> tuple[Version, ...]:
-        return await self._wait(ops.Versions(), ())
+    async def show_branch(self, turn_id: str) -> bool:
+        return await self._wait(ops.ShowBranch(turn_id=turn_id), otherwise=False)
 
-    async def bring_back(self, version: Version) -> None:
-        await self._store_wait(ops.BringBack(version=version))
+    async def remove_turn(self, turn_id: str) -> bool:
+        return await self._wait(ops.RemoveTurn(turn_id=turn_id), otherwise=False)
+
+    async def edit_answer(self, turn_id: str, text: str) -> bool:
+        return await self._wait(ops.EditAnswer(turn_id=turn_id, text=text), otherwise=False)
 
     def configure(self, **changes: Any) -> None:
         now = msgspec.structs.replace(self.conversation, **changes)

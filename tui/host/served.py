@@ -306,14 +306,19 @@ async def _delete(served: Served, asked: ops.Delete) -> None:
     await served.controller.delete(asked.conversation_id)
 
 
-@_for(ops.Versions)
-async def _versions(served: Served, _: ops.Versions) -> object:
-    return await served.controller.versions()
+@_for(ops.ShowBranch)
+async def _show_branch(served: Served, asked: ops.ShowBranch) -> bool:
+    return await served.controller.show_branch(asked.turn_id)
 
 
-@_for(ops.BringBack)
-async def _bring_back(served: Served, asked: ops.BringBack) -> None:
-    await served.controller.bring_back(asked.version)
+@_for(ops.RemoveTurn)
+async def _remove_turn(served: Served, asked: ops.RemoveTurn) -> bool:
+    return await served.controller.remove_turn(asked.turn_id)
+
+
+@_for(ops.EditAnswer)
+async def _edit_answer(served: Served, asked: ops.EditAnswer) -> bool:
+    return await served.controller.edit_answer(asked.turn_id, asked.text)
 
 
 @_for(ops.Configure)

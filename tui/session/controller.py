@@ -29,6 +29,7 @@ from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answering import Answering
+from tui.session.branches import Branches
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.context_meter import ContextMeter, TextLength
 from tui.session.elsewhere import Elsewhere
@@ -47,7 +48,7 @@ from tui.session.model_loading import ModelLoading
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
 from tui.session.open_conversation import OpenConversation
 from tui.session.prompt_queue import PromptQueue, QueuedPrompt
-from tui.session.replacing import Replacing, Version
+from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
@@ -98,8 +99,16 @@ class Controller(Session):
         self.listen(self._step_measuring.hear)
 
         self.opened = OpenConversation(store, settings)
-        self.replacing = Replacing(self.opened, store, is_writing=lambda: self.is_writing, tell=tell)
+        self.replacing = Replacing(self.opened, is_writing=lambda: self.is_writing, tell=tell)
         self.context: ContextMeter = ContextMeter(self.engine, self.opened, self._phase, tell)
+        self._branches = Branches(
+            self.opened,
+            store,
+            self.context,
+            is_writing=lambda: self.is_writing,
+            on_free=lambda: self.queue.send_next(),
+            tell=tell,
+        )
         self.contexts = ContextKeeper(
             self.engine,
             context_files(settings.chat),
@@ -160,7 +169,6 @@ class Controller(Session):
             self.engine,
             self.opened,
             self.queue,
-            self.replacing,
             self.contexts,
             self.context,
             self._remembered,
@@ -197,9 +205,9 @@ class Controller(Session):
             self.model.headers[str(request.path)] = info
         request = msgspec.structs.replace(request, name=name or request.name or request.path.stem)
         if then_answer:
-            self._begin(self._turns.work(self._load_and_answer(request)), is_answer=True)
+            self._begin(self._turns.work(partial(self._load_and_answer, request)), is_answer=True)
         elif not self._answers.pause_for(request):
-            self._begin(self._turns.work(self.model.load(request)))
+            self._begin(self._turns.work(partial(self.model.load, request)))
 
     def retry(self) -> None:
         if self.model.failed is not None:
@@ -219,13 +227,13 @@ class Controller(Session):
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
     def restart(self, **changes: Any) -> None:
-        self._begin(self._turns.work(self.model.restart(changes)))
+        self._begin(self._turns.work(partial(self.model.restart, changes)))
 
     async def unload(self) -> None:
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
-            await self._guard(self._turns.work(self.model.unload()))
+            await self._guard(self._turns.work(self.model.unload))
 
     async def share_language(self) -> None:
         await share_language(self.engine)
@@ -251,11 +259,14 @@ class Controller(Session):
             await self.new()
         await self.store.delete(conversation_id)
 
-    async def versions(self) -> tuple[Version, ...]:
-        return await self.replacing.versions()
+    async def show_branch(self, turn_id: str) -> bool:
+        return await self._branches.show(turn_id)
 
-    async def bring_back(self, version: Version) -> None:
-        await self._switching.bring_back(version)
+    async def remove_turn(self, turn_id: str) -> bool:
+        return await self._branches.remove(turn_id)
+
+    async def edit_answer(self, turn_id: str, text: str) -> bool:
+        return self._branches.edit_answer(turn_id, text)
 
     def configure(self, **changes: Any) -> None:
         self.opened.configure(**changes)
@@ -280,7 +291,7 @@ class Controller(Session):
     def can_answer(self) -> bool:
         can_load = self.phase == "no_model" and self.model.displaced is not None
         is_something_coming = self._works.has_next or self._is_answer_next or self.queue.is_load_coming()
-        return (self.phase == "ready" or can_load) and not is_something_coming
+        return (self.phase == "ready" or can_load) and not (is_something_coming or self._branches.is_busy)
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -122,6 +123,8 @@ class ConversationChanged(SessionEvent, frozen=True):
     """All of it, as it is."""
     n_same: int
     """So many turns from the first on are as they were."""
+    focus: str = ""
+    """The message that somebody wanted to see; empty where it is not about one."""
 
 
 class ConversationReplaced(SessionEvent, frozen=True):
@@ -400,12 +403,17 @@ def encode(event: AnySessionEvent) -> bytes:
 
 def decode(line: bytes) -> AnySessionEvent:
     """The event that `encode` made this line of. Raises `msgspec.MsgspecError` for any other."""
-    event: AnySessionEvent = _DECODER.decode(line)
+    event: AnySessionEvent = _decoder().decode(line)
     return event
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[AnySessionEvent]:
+    """Made when it is wanted: it takes some 20 ms, and a session in this process needs none."""
+    return msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
 
 
 class Announcer:

@@ -37,15 +37,14 @@ class TakingTurns:
         """Others go first."""
         return self._turn.is_waiting
 
-    async def work(self, work: Work) -> None:
+    async def work(self, work: Callable[[], Work]) -> None:
         """Do this in its turn."""
         has_begun = False
         try:
             async with self._turn.taken():
                 has_begun = True
-                await work
+                await work()
         finally:
-            work.close()
             if not has_begun:
                 self._phase.set_idle()
 

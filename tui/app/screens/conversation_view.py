@@ -12,11 +12,21 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
 from tui.app.widgets.transcript_entries import Words
 from tui.chat.conversation import Turn
+from tui.chat.tree import forks
 from tui.protocol.messages import Started
 from tui.session import events
 from tui.session.interface import Session
 from tui.session.loads import Reload
 from tui.words import tr
+
+_ABOUT_TURNS = (
+    events.ConversationOpened,
+    events.ConversationChanged,
+    events.ConversationReplaced,
+    events.TurnsRemoved,
+    events.UserSaid,
+    events.AnswerBegan,
+)
 
 
 class _Growing:
@@ -37,7 +47,15 @@ class ConversationView:
         self._growing: _Growing | None = None
 
     def hear(self, event: events.AnySessionEvent) -> None:
-        """Show what is said."""
+        """Show what is said, and which messages have siblings."""
+        is_selecting = self._transcript.selected is not None
+        self._hear(event)
+        if isinstance(event, _ABOUT_TURNS):
+            self._transcript.show_forks(forks(self._controller.conversation.places))
+        if isinstance(event, events.ConversationChanged) and event.focus:
+            self._transcript.go_to(event.focus, is_selected=is_selecting)
+
+    def _hear(self, event: events.AnySessionEvent) -> None:
         transcript = self._transcript
         match event:
             case events.ConversationOpened(conversation=conversation):

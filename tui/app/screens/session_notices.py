@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tui.app import answer_phrases, host_phrases, phrases
 from tui.app.screens.flows import Flows
+from tui.config.biastext import left_out
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded, not_granted
 from tui.session import events
@@ -48,6 +49,7 @@ class SessionNotices:
             case events.AnswerBegan(started=started):
                 if (model := self._controller.engine.loaded) is not None:
                     self._tell_once(model.path, started.template_note)
+                    self._tell_once(model.path, left_out(started.biases_left_out))
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)

@@ -53,16 +53,6 @@ async def test_the_list_has_the_conversation_used_last_first(store: Store) -> No
     assert [(one.title, one.n_turns) for one in await store.list()] == [("First", 2), ("Second", 1)]
 
 
-async def test_search_finds_titles_by_all_words_in_any_case(store: Store) -> None:
-    for title in ("Straße und Haus", "Why is the sky blue?", "blue 100% house"):
-        await store.create(question(title))
-
-    assert [one.title for one in await store.search("BLUE sky")] == ["Why is the sky blue?"]
-    assert [one.title for one in await store.search("STRASSE")] == ["Straße und Haus"]
-    assert [one.title for one in await store.search("100%")] == ["blue 100% house"]
-    assert len(await store.search("  ")) == 3
-
-
 async def test_renaming_and_configuring_change_what_they_name(store: Store) -> None:
     conversation = question()
     await store.create(conversation)

@@ -48,6 +48,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float
     n_turns: int
     """Of what is shown."""
+    is_pinned: bool = False
+    """Listed before the others."""
+    is_archived: bool = False
+    """Out of the way: listed only when asked for, found like the others."""
+    tags: tuple[str, ...] = ()
+    """In the order of the alphabet."""
 
 
 def insert_conversation(connection: sqlite3.Connection, conversation: Conversation) -> None:
@@ -143,7 +149,7 @@ def stamp(connection: sqlite3.Connection, conversation_id: str) -> Stamp | None:
 def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
     """All conversations, the one used last first."""
     rows = connection.execute(
-        """SELECT id, title, model_path, created_at, updated_at,
+        """SELECT id, title, model_path, created_at, updated_at, is_pinned, is_archived, tags,
             (SELECT count(*) FROM turns WHERE conversation_id = conversations.id AND superseded_at IS NULL)
         FROM conversations ORDER BY updated_at DESC, id"""
     )
@@ -155,8 +161,11 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             created_at=moment(created),
             updated_at=moment(updated),
             n_turns=n_turns,
+            is_pinned=bool(pinned),
+            is_archived=bool(archived),
+            tags=_list(tags, str),
         )
-        for id_, title, model, created, updated, n_turns in rows
+        for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )
 
 

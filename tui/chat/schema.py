@@ -79,6 +79,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX left_turns ON turns(conversation_id) WHERE superseded_at IS NOT NULL",
         "ALTER TABLE turns ADD COLUMN edited_at REAL NOT NULL DEFAULT 0",
     ),
+    (
+        "ALTER TABLE conversations ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN is_archived INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        # Messages are counted without reading them.
+        "CREATE INDEX shown_turns ON turns(conversation_id) WHERE superseded_at IS NULL",
+    ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds

@@ -16,6 +16,7 @@ from tui.chat import branch_rows, rows
 from tui.chat.branch_rows import Node
 from tui.chat.conversation import Conversation, Turn, WholeConversation, new_id
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
+from tui.chat.place import Place, put_in_place
 from tui.chat.rows import Summary
 from tui.chat.schema import StoreError
 from tui.chat.writer import OnError, WriterThread
@@ -78,16 +79,6 @@ class Store:
     def list(self) -> asyncio.Future[tuple[Summary, ...]]:
         """All conversations, the one used last first."""
         return self._submit(Read(rows.summaries))
-
-    def search(self, words: str) -> asyncio.Future[tuple[Summary, ...]]:
-        """The conversations whose title holds each of the words, in any case, in the order of `list`."""
-        wanted = words.casefold().split()
-
-        def read(connection: sqlite3.Connection) -> tuple[Summary, ...]:
-            found = rows.summaries(connection)
-            return tuple(one for one in found if all(word in one.title.casefold() for word in wanted))
-
-        return self._submit(Read(read))
 
     def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
         """Tokens per second of the newest answer that this model gave with this backend and that is long enough to
@@ -161,6 +152,10 @@ class Store:
         """Save the system prompt, thinking, sampling, `max_tokens` and model of a conversation that exists."""
         now = time.time()
         return self._write(lambda connection: rows.update_conversation(connection, conversation, now))
+
+    def place(self, conversation_id: str, where: Place) -> asyncio.Future[None]:
+        """Pin, archive or tag a conversation: where it stands in the list."""
+        return self._write(lambda connection: put_in_place(connection, conversation_id, where))
 
     def delete(self, conversation_id: str) -> asyncio.Future[None]:
         """Delete the conversation with all its branches. One that is gone already is no error."""

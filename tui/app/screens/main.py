@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -98,7 +100,7 @@ class MainScreen(Screen[None]):
         self.models.find = self.hubs.action_find_models
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
@@ -257,6 +259,11 @@ class MainScreen(Screen[None]):
         self.prompt.focus()
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
+
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

@@ -134,6 +134,12 @@ class TranscriptReader(TranscriptView):
         """Select the message after the selected one; after the last one the selection is cleared."""
         self._select(1)
 
+    def show_message(self, turn_id: TurnId) -> None:
+        """Select a message and bring it into view."""
+        index = self._index(turn_id)
+        self._mark(index)
+        self._reveal(index)
+
     def clear_selection(self) -> None:
         """Select nothing."""
         self._mark(-1)

@@ -53,14 +53,33 @@ from tests.recorded import (
 )
 from tests.words.pseudo import plain
 from tui.app.run import make_app
+from tui.config import paths
 from tui.config.options import AppOptions
+from tui.config.presets import Preset, write_preset
 from tui.models.library import Library
+from tui.protocol.records import AnswerFormat, PartialSampling
 from tui.session.memory_speed import MemorySpeed
 
 Size = tuple[int, int]
 """Columns and rows of a terminal."""
 ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
+
+
+async def list_presets(person: Person) -> None:
+    """The presets of somebody who writes and translates."""
+    await chat(person)
+    schema = AnswerFormat(kind="json_schema", text='{"type": "object"}')
+    for preset in (
+        Preset(name="editor", system_prompt="Make this text shorter, and keep its tone.", thinking=False),
+        Preset(name="extract", answer_format=schema, sampling=PartialSampling(temperature=0.0), model="qwen3-4b"),
+        Preset(
+            name="翻译", system_prompt="把我写的内容翻译成中文。", sampling=PartialSampling(top_k=40), max_tokens=900
+        ),
+    ):
+        write_preset(paths.presets_dir(), preset)
+    person.app.controller.configure(preset="editor")
+    await person.app.screen.run_action("presets")
 
 
 class Scene(NamedTuple):
@@ -105,6 +124,8 @@ SCENES = {
     "rename": Scene(action("screen.rename"), "Rename"),
     "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
+    "presets": Scene(list_presets, "WHAT IT SETS", sizes=NARROW),
+    "answer-format": Scene(action("screen.answer_format"), "GBNF"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -134,6 +155,8 @@ IN_CHINESE = {
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
+    "presets": "内容",
+    "answer-format": "GBNF",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",

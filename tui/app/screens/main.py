@@ -28,6 +28,7 @@ from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
@@ -96,6 +97,7 @@ class MainScreen(Screen[None]):
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
@@ -112,6 +114,7 @@ class MainScreen(Screen[None]):
             flows,
             self.models,
             self.conversations,
+            self.presets,
             self.sending,
             self._saved,
             self._welcome,
@@ -128,12 +131,13 @@ class MainScreen(Screen[None]):
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
             self.hubs,
+            self.presets,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, self.messages, self.sending
+        owners = self.models, self.hubs, folders, tuning, self.conversations, self.presets, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 

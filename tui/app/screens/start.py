@@ -11,6 +11,7 @@ import msgspec
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import Sending
 from tui.app.screens.welcome import Welcome
@@ -34,12 +35,13 @@ class Start:
         flows: Flows,
         models: ModelFlows,
         conversations: ConversationFlows,
+        presets: PresetFlows,
         sending: Sending,
         saved: SavedList,
         welcome: Welcome,
     ) -> None:
         self._controller, self._options, self._settings, self._flows = controller, options, settings, flows
-        self._models, self._conversations, self._sending = models, conversations, sending
+        self._models, self._conversations, self._presets, self._sending = models, conversations, presets, sending
         self._saved, self._welcome = saved, welcome
 
     async def run(self) -> None:
@@ -54,6 +56,7 @@ class Start:
             await self._conversations.import_file(options.import_file)
         elif options.continue_last and last:
             await self._conversations.open_conversation(last, keeps_prompts=True)
+        await self._presets.begin()
         self._configure()
         await controller.start()
         model = await self._first_model()

@@ -28,7 +28,7 @@ from tui.files.reading import MOST_BYTES
 from tui.host import client
 from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
-from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
+from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
 from tui.session.events import decode
@@ -193,8 +193,6 @@ class _Ask:
         reply = self._reply
         while True:
             match await host.next():
-                case Waiting(n_before=n):
-                    reply.wait(n)
                 case Begun(model=name, loaded=loaded):
                     reply.begin(name, loaded)
                 case Remark(sentence=sentence):

@@ -48,13 +48,11 @@ class Reply:
         if loaded is None:
             self._line.say(0, tr("loading {model}", model=name))
 
-    def wait(self, n_before: int) -> None:
-        """Others are answered first."""
-        self._line.put(trn("waiting for {n} other question", "waiting for {n} other questions", n_before))
-
     def hear(self, event: events.AnySessionEvent) -> None:
         """Whatever the session tells."""
         match event:
+            case events.TurnAwaited(n_before=n) if n:
+                self._line.put(trn("waiting for {n} other question", "waiting for {n} other questions", n))
             case events.LoadAdvanced(fraction=fraction):
                 self._line.say(fraction, tr("loading {model}", model=self._name))
             case events.ModelLoaded(loaded=loaded):

@@ -56,6 +56,7 @@ def mended_turn(turn: Turn) -> Turn:
     return msgspec.structs.replace(
         turn,
         created_at=moment(turn.created_at),
+        edited_at=moment(turn.edited_at),
         reasoning_s=_bounded(turn.reasoning_s),
         n_reasoning=_bounded(turn.n_reasoning),
         swapped_bytes=_bounded(turn.swapped_bytes),

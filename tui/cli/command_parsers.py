@@ -34,12 +34,18 @@ _EXAMPLES = {
         ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
-    "attach": (("llmtui attach", mark("after a line that dropped, or beside")),),
+    "attach": (
+        ("llmtui attach", mark("after a line that dropped, or beside")),
+        ("llmtui attach 3", mark("what session 3 of llmtui ls answers")),
+    ),
     "ls": (
-        ("llmtui ls", mark("model, memory, state")),
+        ("llmtui ls", mark("every session, model, memory")),
         ("llmtui ls --json", mark("for a script")),
     ),
-    "stop": (("llmtui stop", mark("frees its memory; answers are saved")),),
+    "stop": (
+        ("llmtui stop", mark("frees its memory; answers are saved")),
+        ("llmtui stop 3", mark("only session 3 of llmtui ls")),
+    ),
     "search": (
         ("llmtui search qwen3 8b", mark("on both hubs")),
         ("llmtui search --author unsloth", mark("all that one publishes")),

@@ -202,6 +202,12 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
     )
+    group.add_argument(
+        "--background",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
 

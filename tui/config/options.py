@@ -47,6 +47,8 @@ class AppOptions(Options, frozen=True):
     """System prompt of the conversation that is opened, empty for none; None leaves it as it is."""
     temperature: float | None = None
     """Temperature in the conversation that is opened; None leaves it as it is."""
+    background: bool | None = None
+    """Have the session run in the background, so that it outlives the terminal; None leaves it to the settings."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
 

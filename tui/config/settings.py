@@ -212,8 +212,10 @@ class TuneSettings(Section, frozen=True):
 
 
 class SessionSettings(Section, frozen=True):
-    """[session]: the llmtui in the background, which keeps a model loaded between questions."""
+    """[session]: the llmtui in the background, where the app's session runs and a model stays loaded for questions."""
 
+    background: bool = False
+    """The app's session runs there, and goes on when its terminal is gone."""
     keep_loaded: bool = False
     """`llmtui ask` always leaves the model loaded there, as with `--keep`."""
     linger: Annotated[float, Meta(ge=-1.0, le=525600.0)] = 15.0

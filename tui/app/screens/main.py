@@ -3,7 +3,10 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -13,10 +16,12 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
+from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -96,9 +101,10 @@ class MainScreen(Screen[None]):
         self.models.find = self.hubs.action_find_models
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -137,7 +143,9 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, self.presets, self.messages, self.sending
+        messages = self.messages, self.branching
+        chats = self.conversations, self.presets
+        owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -168,6 +176,7 @@ class MainScreen(Screen[None]):
     def _first_paint(self) -> None:
         self.is_shown = True
         self.flows.start("begin", self._start.run)
+        self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
@@ -256,6 +265,11 @@ class MainScreen(Screen[None]):
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
+
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
@@ -267,6 +281,7 @@ class MainScreen(Screen[None]):
     @on(Transcript.MessageActionChosen)
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
+        await self.branching.act(event.action, event.turn_id)
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

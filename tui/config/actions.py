@@ -335,6 +335,14 @@ ACTIONS: tuple[Action, ...] = (
         ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
     ),
     *_rows(
+        mark("Token probabilities"),
+        "odds",
+        ("odds_previous", mark("Previous"), mark("Go to the token before."), "left h", "footer"),
+        ("odds_next", mark("Next"), mark("Go to the next token."), "right l", "footer"),
+        ("odds_unsure", mark("Next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
+        ("odds_unsure_before", mark("Unsure before"), mark("Go back to one that was not likely."), "N"),
+    ),
+    *_rows(
         mark("Forms"),
         "form",
         ("form_save", mark("Save"), mark("Save what was written and close the dialog."), "enter ctrl+s", "footer"),

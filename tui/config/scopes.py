@@ -16,6 +16,7 @@ Scope = Literal[
     "load",
     "conversations",
     "presets",
+    "odds",
     "form",
     "log",
     "details",
@@ -37,6 +38,7 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "load": "dialog",
     "conversations": "dialog",
     "presets": "dialog",
+    "odds": "dialog",
     "form": "dialog",
     "log": "dialog",
     "details": "dialog",
@@ -61,7 +63,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details")
+    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details", "odds")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

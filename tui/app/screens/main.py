@@ -33,6 +33,8 @@ from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.odds_flows import OddsFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
@@ -101,7 +103,9 @@ class MainScreen(Screen[None]):
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.odds = OddsFlows(flows, self.messages.meant)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
@@ -118,6 +122,7 @@ class MainScreen(Screen[None]):
             flows,
             self.models,
             self.conversations,
+            self.presets,
             self.sending,
             self._saved,
             self._welcome,
@@ -134,13 +139,16 @@ class MainScreen(Screen[None]):
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
             self.hubs,
+            self.presets,
+            self.odds,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching
-        owners = self.models, self.hubs, folders, tuning, self.conversations, *messages, self.sending
+        messages = self.messages, self.branching, self.odds
+        chats = self.conversations, self.presets
+        owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 

@@ -419,6 +419,12 @@ HITS = (
 )
 
 
+async def find_text(person: Person) -> None:
+    """Something is looked for in the conversation."""
+    await chat(person)
+    await person.press("alt+s", *"read")
+
+
 async def search_conversations(person: Person) -> None:
     """Words were typed into the list."""
     await list_conversations(person)

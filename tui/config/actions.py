@@ -153,6 +153,12 @@ ACTIONS: tuple[Action, ...] = (
         ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
         ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
         ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
+        (
+            "find_text",
+            mark("Find in conversation"),
+            mark("Find text in this conversation; n and N go from hit to hit."),
+            "alt+s shift+f3 f15",
+        ),
         ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
         ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
         ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
@@ -176,6 +182,9 @@ ACTIONS: tuple[Action, ...] = (
         ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
         ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
         ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
+        ("find_here", mark("Find text"), mark("Find text in this conversation."), "slash"),
+        ("find_next", mark("Go to next hit"), mark("Go to the next place of what was found."), "n", "footer"),
+        ("find_previous", mark("Go to previous hit"), mark("Go to the place before."), "N", "footer"),
         ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
     ),
     *_rows(

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tests.app import hub_scenes
 from tests.app.conftest import Person
+from tests.app.search_steps import find_text, list_conversations, search_conversations
 from tests.app.steps import (
     action,
     ask_about_files,
@@ -29,8 +30,6 @@ from tests.app.steps import (
     edit_prompt,
     fail_to_load,
     guard,
-    find_text,
-    list_conversations,
     load_half,
     lose_the_engine,
     overflow,
@@ -38,7 +37,6 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
-    search_conversations,
     select_message,
     settings_of_apu,
     start_again,

@@ -19,8 +19,8 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from tui.chat import rows
-from tui.chat.conversation import Conversation, Turn
+from tui.chat import branch_rows, rows
+from tui.chat.conversation import Conversation, Turn, WholeConversation
 from tui.chat.schema import connect, migrate, transaction
 from tui.chat.search import index
 from tui.chat.search.found import together
@@ -79,7 +79,7 @@ def make(path: Path, n_conversations: int, n_bytes: int) -> None:
                         model_path="/models/Qwen3-4B-Q4_K_M.gguf",
                         turns=tuple(turns),
                     )
-                    rows.insert_conversation(connection, conversation, "")
+                    branch_rows.insert_whole(connection, WholeConversation(shown=conversation), "")
 
 
 async def type_in(searcher: Searcher, path: Path, text: str) -> None:

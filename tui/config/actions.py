@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tui.config.message_rows import SELECTED_MESSAGE
 from tui.config.scopes import Scope
 from tui.words import mark
 
@@ -124,7 +125,12 @@ ACTIONS: tuple[Action, ...] = (
         ("new_chat", mark("New conversation"), mark("Start a new conversation."), "ctrl+n", "footer"),
         ("regenerate", mark("Answer again"), mark("Answer the last prompt again."), "f5"),
         ("edit_last", mark("Edit prompt"), mark("Edit the last prompt and send it again."), "f2"),
-        ("bring_back", mark("Bring back"), mark("Bring the answer back that was replaced last."), ""),
+        (
+            "branches",
+            mark("Show branches"),
+            mark("See all branches of the conversation as a tree, and go to any message."),
+            "alt+t insert",
+        ),
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
@@ -169,23 +175,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Selected message"),
         "transcript",
-        ("message_previous", mark("Select previous"), mark("Select the message before."), "k up"),
-        ("message_next", mark("Select next"), mark("Select the message after."), "j down"),
-        (
-            "message_fold",
-            mark("Fold"),
-            mark("Fold or unfold the thinking of an answer, or a long prompt."),
-            "space enter",
-            "footer",
-        ),
-        ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
-        ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
-        ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
-        ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
-        ("find_here", mark("Find text"), mark("Find text in this conversation."), "slash"),
-        ("find_next", mark("Go to next hit"), mark("Go to the next place of what was found."), "n", "footer"),
-        ("find_previous", mark("Go to previous hit"), mark("Go to the place before."), "N", "footer"),
-        ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
+        *SELECTED_MESSAGE,
     ),
     *_rows(
         mark("Prompt"),

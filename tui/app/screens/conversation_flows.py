@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,9 +15,7 @@ from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
-from tui.base.userpath import typed_path
-from tui.chat import export
-from tui.chat.conversation import Conversation
+from tui.chat.conversation import Conversation, WholeConversation
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.settings import Settings
@@ -24,6 +23,9 @@ from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.interface import Session
 from tui.words import mark, tr
+
+if TYPE_CHECKING:
+    from tui.chat import export
 
 IMPORT = mark("Import")
 
@@ -66,7 +68,16 @@ class ConversationFlows:
         if picked.conversation_id != controller.conversation.id:
             await self.open_conversation(picked.conversation_id)
         if picked.words and picked.conversation_id == controller.conversation.id:
+            await self._show_branch_of(picked.turn_id)
             self._look_up(picked.words, picked.turn_id)
+
+    async def _show_branch_of(self, turn_id: str) -> None:
+        """Show a message that stands in another branch."""
+        if not any(turn.id == turn_id for turn in self._controller.conversation.turns):
+            try:
+                await self._controller.show_branch(turn_id)
+            except StoreError as error:
+                self.flows.tell(str(error), bad=True)
 
     async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
         """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""
@@ -177,24 +188,39 @@ class ConversationFlows:
         chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), exports(), self.flows.keymap))
         if chosen is not None:
             kind: export.Kind = "json" if chosen == "json" else "markdown"
+            whole = await self._whole(conversation)
             try:
-                file = await asyncio.to_thread(self._write, conversation, kind)
+                file = await asyncio.to_thread(self._write, whole, kind)
             except OSError as error:
                 place, reason = error.filename or paths.exports_dir(), os_reason(error)
                 self.flows.tell(tr("Not exported to {file}: {reason}", file=place, reason=reason), bad=True)
             else:
                 self.flows.tell(tr("Exported to {file}", file=file))
 
+    async def _whole(self, conversation: Conversation) -> WholeConversation:
+        """With its branches, where it has some and they can be read."""
+        if not conversation.places:
+            return WholeConversation(shown=conversation)
+        try:
+            return await self._controller.store.whole(conversation.id)
+        except StoreError as error:
+            self.flows.tell(str(error), bad=True)
+            return WholeConversation(shown=msgspec.structs.replace(conversation, places=()))
+
     @staticmethod
-    def _write(conversation: Conversation, kind: export.Kind) -> str:
+    def _write(whole: WholeConversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
-        file = export.write(conversation, paths.exports_dir(), kind, stats=True)
-        return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
+        from tui.chat import export
+
+        file = export.write(whole.shown, paths.exports_dir(), kind, stats=True, hidden=whole.hidden)
+        return phrases.with_harmless(str(file), export.n_left_out(whole.shown, kind))
 
     @flow("dialog")
     async def action_import(self) -> None:
         """Open a conversation from a file, of which the path is asked for until it is one or the dialog is closed."""
         from tui.app.screens.text_edit import LineEditScreen
+        from tui.base.userpath import typed_path
+        from tui.chat import export
 
         hint, written = tr("The path of a conversation that was exported as JSON."), ""
         place = f"{format.path(paths.exports_dir())}/….json"
@@ -212,20 +238,24 @@ class ConversationFlows:
 
     async def import_file(self, file: Path) -> None:
         """Open a conversation from a file at the start, for which is what was sent already; or say why not."""
+        from tui.chat import export
+
         try:
             await self._import(file, keeps_prompts=True)
         except export.ImportProblem as problem:
             self.flows.tell(tr("{file} was not imported. {problem}", file=file, problem=problem), bad=True)
 
     async def _import(self, file: Path, *, keeps_prompts: bool = False) -> None:
-        conversation = await asyncio.to_thread(export.read, file)
+        from tui.chat import export
+
+        whole = await asyncio.to_thread(export.read, file)
         try:
-            await self._controller.store.create(conversation)
+            await self._controller.store.create(whole.shown, whole.hidden)
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
             if not error.is_retried:
                 return
-        await self.open_conversation(conversation.id, keeps_prompts=keeps_prompts)
+        await self.open_conversation(whole.shown.id, keeps_prompts=keeps_prompts)
 
     @flow("dialog")
     async def action_delete(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from tui.chat.conversation import Conversation
+from tui.chat.conversation import WholeConversation
 from tui.chat.export import Kind
 from tui.chat.place import Place
 from tui.chat.search.searcher import Results
@@ -21,7 +21,7 @@ class ConversationShelf:
     def __init__(
         self,
         controller: Session,
-        write: Callable[[Conversation, Kind], str],
+        write: Callable[[WholeConversation, Kind], str],
     ) -> None:
         """`write` is called in a thread, and gives what is told of the file."""
         self._controller, self._store, self._searcher = controller, controller.store, controller.searcher
@@ -60,4 +60,4 @@ class ConversationShelf:
         await asyncio.shield(self._controller.delete(conversation_id))
 
     async def export(self, conversation_id: str, kind: Kind) -> str:
-        return await asyncio.to_thread(self._write, await self._store.open(conversation_id), kind)
+        return await asyncio.to_thread(self._write, await self._store.whole(conversation_id), kind)

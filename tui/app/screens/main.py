@@ -3,6 +3,7 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -14,10 +15,12 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
+from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -100,6 +103,7 @@ class MainScreen(Screen[None]):
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -137,7 +141,8 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, self.messages, self.sending, self._finding
+        messages = self.messages, self.branching
+        owners = self.models, self.hubs, folders, tuning, self.conversations, *messages, self.sending, self._finding
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -168,6 +173,7 @@ class MainScreen(Screen[None]):
     def _first_paint(self) -> None:
         self.is_shown = True
         self.flows.start("begin", self._start.run)
+        self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
@@ -295,6 +301,7 @@ class MainScreen(Screen[None]):
     @on(Transcript.MessageActionChosen)
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
+        await self.branching.act(event.action, event.turn_id)
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

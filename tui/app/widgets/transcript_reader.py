@@ -168,6 +168,8 @@ class TranscriptReader(TranscriptView):
         entry = self.document.entries[index] if index >= 0 else None
         if entry is not None and (action := self._message_action_at(event)):
             self.post_message(self.MessageActionChosen(entry.turn_id, action))
+        elif entry is not None and line.action == "head" and (way := head_actions.way_at(line, event.x - MARGIN)):
+            self.post_message(self.MessageActionChosen(entry.turn_id, way))
         elif entry is not None and line.action in ("thinking", "fold"):
             self._toggle(index, entry)
         elif entry is not None and line.action == "file":

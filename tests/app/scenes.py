@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tests.app import hub_scenes
 from tests.app.conftest import Person
+from tests.app.search_steps import find_text, list_conversations, search_conversations
 from tests.app.steps import (
     action,
     ask_about_files,
@@ -29,7 +30,6 @@ from tests.app.steps import (
     edit_prompt,
     fail_to_load,
     guard,
-    list_conversations,
     load_half,
     lose_the_engine,
     overflow,
@@ -37,7 +37,6 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
-    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -143,6 +142,7 @@ SCENES = {
     "presets": Scene(list_presets, "WHAT IT SETS", sizes=NARROW),
     "answer-format": Scene(action("screen.answer_format"), "GBNF"),
     "conversations-found": Scene(search_conversations, "experts cost?"),
+    "find-text": Scene(find_text, "1/"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -176,6 +176,7 @@ IN_CHINESE = {
     "presets": "内容",
     "answer-format": "GBNF",
     "conversations-found": "experts cost?",
+    "find-text": "1/",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",

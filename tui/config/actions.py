@@ -131,6 +131,12 @@ ACTIONS: tuple[Action, ...] = (
         ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
         ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
         ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
+        (
+            "find_text",
+            mark("Find in conversation"),
+            mark("Find text in this conversation; n and N go from hit to hit."),
+            "alt+s shift+f3 f15",
+        ),
         ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
         ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
         ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),

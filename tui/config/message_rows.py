@@ -43,6 +43,9 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
         "message_new_chat",
         mark("New conversation from here"),
         mark("Start a new conversation that begins as this one does up to the message."),
-        "n",
+        "b",
     ),
+    ("find_here", mark("Find text"), mark("Find text in this conversation."), "slash"),
+    ("find_next", mark("Go to next hit"), mark("Go to the next place of what was found."), "n", "footer"),
+    ("find_previous", mark("Go to previous hit"), mark("Go to the place before."), "N", "footer"),
 )

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -26,6 +25,7 @@ from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.editing import Editing
+from tui.app.screens.finding_text import FindingText
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
@@ -47,6 +47,7 @@ from tui.app.widgets.attached_files import AttachedFiles
 from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
+from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -110,6 +111,7 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
+        self._finding = FindingText(self.transcript, self.prompt)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -146,7 +148,7 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching, self.odds
+        messages = self.messages, self.branching, self.odds, self._finding
         chats = self.conversations, self.presets
         owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
@@ -269,9 +271,32 @@ class MainScreen(Screen[None]):
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
     def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        """Go to a message in which these words were found."""
-        with suppress(KeyError):  # it is gone
-            self.transcript.show_message(turn_id)
+        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
+
+    @on(FindLine.Typed)
+    def _find_typed(self, event: FindLine.Typed) -> None:
+        self._finding.typed(event.text)
+
+    @on(FindLine.Entered)
+    def _find_entered(self) -> None:
+        self._finding.entered()
+
+    @on(FindLine.Go)
+    def _find_go(self, event: FindLine.Go) -> None:
+        self.transcript.find_next(event.step)
+
+    @on(FindLine.Left)
+    @on(Transcript.FindEnded)
+    def _find_ended(self) -> None:
+        self._finding.end()
+
+    @on(Transcript.Found)
+    def _found(self, event: Transcript.Found) -> None:
+        self._finding.show(event.number, event.n)
+
+    @on(events.DescendantFocus, "Prompt")
+    def _prompt_focused(self) -> None:
+        self._finding.end()
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

@@ -45,7 +45,7 @@ from tui.app.screens.tune import TuneScreen
 from tui.app.widgets.bench_board import BenchState, JobRow
 from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.start_page import StartPage
-from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
+from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, new_conversation, user_turn
 from tui.chat.store import Summary
 from tui.config import paths
 from tui.config.keymap import resolve
@@ -107,6 +107,44 @@ async def ask_about_files(person: Person) -> None:
     await person.ask("What do @~/lighthouse.md and @~/src/ have in common?")
     await person.type("And @~/灯塔笔记.txt or @~/photo.png with @~/lighthouse.md")
     await person.wait_for(lambda: "photo.png" in person.screen_text())
+
+
+async def complete_path(person: Person) -> None:
+    """A path is being written."""
+    home = Path.home()
+    (home / "src").mkdir()
+    (home / "notes.md").write_text("Notes.\n" * 40)
+    (home / "灯塔笔记.txt").write_text("灯塔")
+    await chat(person)
+    await person.press(*"See @~/")
+    await person.wait_for(lambda: "notes.md" in person.screen_text())
+
+
+async def complete_command(person: Person) -> None:
+    """A command is being written."""
+    await chat(person)
+    await person.press(*"/mo")
+
+
+async def choose_files(person: Person) -> None:
+    """Some of the files of a folder are chosen."""
+    for name in ("src/app/main.py", "src/app/widgets/prompt.py", "src/base/text.py", "src/README.md"):
+        (Path.home() / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path.home() / name).write_text("text\n" * 400)
+    await person.press(*"@~/src/")
+    await person.wait_for(lambda: "README" in person.screen_text())
+    await person.press("enter")
+    await person.wait_for(lambda: "prompt.py" in person.screen_text())
+    await person.press("f2")
+
+
+async def find_prompt(person: Person) -> None:
+    """Prompts of all conversations."""
+    for number, text in enumerate(("Why is the sky blue?", "天空为什么是蓝色的？", "Review this code:\nbe strict")):
+        turn = msgspec.structs.replace(user_turn(text), created_at=datetime(2024, 11, 5 + number).timestamp())
+        conversation = new_conversation(title=("Sky", "天空", "Code")[number])
+        await person.app.store.create(msgspec.structs.replace(conversation, turns=(turn,)))
+    await person.app.run_action("screen.find_prompt")
 
 
 async def select_message(person: Person) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tui.chat import rows
+from tui.chat import prompt_rows, rows
 from tui.chat.conversation import Conversation, Turn, new_id
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
+from tui.chat.prompt_rows import SaidBefore
 from tui.chat.rows import Summary, Superseded
 from tui.chat.schema import StoreError
 from tui.chat.writer import OnError, WriterThread
@@ -87,6 +88,10 @@ class Store:
             return tuple(one for one in found if all(word in one.title.casefold() for word in wanted))
 
         return self._submit(Read(read))
+
+    def prompts(self, words: Sequence[str], most: int) -> asyncio.Future[tuple[SaidBefore, ...]]:
+        """Prompts of all conversations that have each of the words, the newest first, `most` at most."""
+        return self._submit(Read(lambda connection: prompt_rows.prompts(connection, words, most)))
 
     def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
         """Tokens per second of the newest answer that this model gave with this backend and that is long enough to

@@ -51,7 +51,7 @@ async def test_a_model_is_loaded_and_answers_there_as_here() -> None:
         # What is remembered of the model by the host is what this process would load it with next.
         await until(lambda: session.load_for(DENSE).n_ctx == 1024)
         await session.unload()
-        assert session.engine.loaded is None and session.phase == "no_model"
+        assert session.phase == "no_model" and session.engine.loaded is None
 
 
 async def test_conversations_are_opened_changed_deleted_and_what_fails_is_raised_here() -> None:

@@ -16,6 +16,7 @@ from tui.chat.conversation import Conversation
 from tui.chat.schema import StoreError, StoreFault
 from tui.config.state import RememberedLoad
 from tui.engines.interface import EngineError
+from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.records import ErrorInfo
@@ -143,6 +144,7 @@ class Interrupt(Operation[None], frozen=True):
 class Send(Operation[None], frozen=True):
     text: str
     replaces: str
+    files: tuple[Attachment, ...]
     is_load_coming: bool
     """Whoever sends it prepares a load, for which prompts wait."""
 

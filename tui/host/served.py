@@ -249,6 +249,7 @@ def _session_stands(controller: Controller) -> SessionStands:
         can_answer=controller.can_answer,
         n_used=controller.context.n_used,
         n_system=controller.context.n_system,
+        n_files=controller.context.n_files,
         n_unsaved=controller.store.n_unsaved,
     )
 
@@ -371,7 +372,7 @@ def _interrupt(served: Served, _: ops.Interrupt) -> None:
 @_for(ops.Send)
 def _send(served: Served, asked: ops.Send) -> None:
     served.load_is_coming(asked.is_load_coming)
-    served.controller.queue.send(asked.text, asked.replaces)
+    served.controller.queue.send(asked.text, asked.replaces, asked.files)
 
 
 @_for(ops.Release)

@@ -3,6 +3,7 @@ offered while one types, and put in its place when it is taken."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -64,7 +65,7 @@ class Completing:
         elif word.kind == "/":
             is_first = self._word is None or self._word.kind != "/"
             self._word = word
-            self._shown.show(self._commands.offered(word.written))
+            self._show(self._commands.offered(word.written))
             if is_first:  # the folder of snippets may have changed
                 self._prompt.run_worker(self._read_snippets(), group="snippets", exclusive=True)
         else:
@@ -124,17 +125,23 @@ class Completing:
         items = [_completion(one) for one in found]
         if found and word.written.endswith("/"):
             items.insert(0, Completion(_ALL, one_line(word.written), tr("choose among all its files")))
-        self._shown.show(items)
+        self._show(items)
 
     async def _read_snippets(self) -> None:
         await aside(self._commands.read)
         if self._word is not None and self._word.kind == "/":
-            self._shown.show(self._commands.offered(self._word.written))
+            self._show(self._commands.offered(self._word.written))
+
+    def _show(self, items: Sequence[Completion]) -> None:
+        was_open = self._shown.display
+        self._shown.show(items)
+        if was_open != self._shown.display:
+            self._prompt.refresh_bindings()
 
     def _hide(self) -> None:
         if self._word is not None:
             self._word = None
-            self._shown.show(())
+            self._show(())
 
     def _put(self, word: _Word, text: str) -> None:
         self._prompt.replace(text, (word.line, word.start), (word.line, word.end))

@@ -215,26 +215,31 @@ class Prompt(BorderedTextArea):
 
     # What is offered ------------------------------------------------------------------------------------------------
 
-    def _offered(self) -> Completions:
-        if self.completions is None or not self.completions.is_open:
-            raise SkipAction
-        return self.completions
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of what is offered are there only while something is."""
+        if action.startswith("complete"):
+            return self.completions is not None and self.completions.is_open
+        return super().check_action(action, parameters)
 
     def action_complete(self) -> None:
         """Take what is highlighted."""
-        self._offered().take()
+        if self.completions is not None:
+            self.completions.take()
 
     def action_complete_next(self) -> None:
         """Highlight the next one."""
-        self._offered().move(1)
+        if self.completions is not None:
+            self.completions.move(1)
 
     def action_complete_previous(self) -> None:
         """Highlight the one before."""
-        self._offered().move(-1)
+        if self.completions is not None:
+            self.completions.move(-1)
 
     def action_complete_close(self) -> None:
         """Offer nothing more."""
-        self._offered().close()
+        if self.completions is not None:
+            self.completions.close()
 
     # History --------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ IN_THE_CHILD = {
         ),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
         *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
+        *("biases", "constrained", "grammar", "schemagrammar"),
         *("contextmemory", "prefixcache", "keptprefixes", "looprun", "pythonloop", "stepcosts", "threadpool", "warmup"),
     )
 }
@@ -160,6 +161,27 @@ def test_the_app_loads_textual_and_never_llama_cpp() -> None:
     loaded = importing(modules_of("app"))
     assert "textual" in loaded
     assert loaded.isdisjoint({"llama_cpp", "matplotlib", "PIL"})
+
+
+def test_the_first_paint_waits_for_nothing_that_comes_later() -> None:
+    """A load, an answer, a dialog, a hub, a search: what they take is imported behind the first paint."""
+    loaded = loaded_by(
+        "from tui.app.run import make_app\n"
+        "from tui.app.screens.main import MainScreen\n"
+        "from tui.config.options import AppOptions\n"
+        "MainScreen._first_paint = lambda screen: screen.app.exit(0)\n"
+        "app = make_app(AppOptions())\n"
+        "app.run(headless=True)\n"
+        "assert app.return_code == 0"
+    )
+    assert "tui.app.screens.main" in loaded
+    later = {
+        *("tui.session.finding", "tui.hubs.errors", "tui.measure.history", "tui.measure.tune", "tui.measure.forecast"),
+        *("tui.models.library", "tui.planning.formula", "tui.planning.verdict", "tui.planning.exact"),
+        *("tui.chat.export", "tui.app.markdown.stream", "pygments", "tui.app.screens.picker"),
+    }
+    assert loaded.isdisjoint(later), loaded & later
+    assert importing(["tui.app.screens.main", *sorted(later)]) > later  # each still has that name
 
 
 def test_the_process_that_renders_templates_loads_no_more_than_it_needs() -> None:

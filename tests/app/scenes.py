@@ -12,9 +12,9 @@ from textual.widgets import Input
 
 from tests.app import hub_scenes
 from tests.app.conftest import Person
+from tests.app.prompt_scenes import ask_about_files, choose_files, complete_command, complete_path, find_prompt
 from tests.app.steps import (
     action,
-    ask_about_files,
     bench,
     bench_running,
     bench_start,
@@ -23,15 +23,11 @@ from tests.app.steps import (
     chat,
     chat_beside_others,
     choose_code,
-    choose_files,
-    complete_command,
-    complete_path,
     crash_on_the_cpu,
     details,
     dialog,
     edit_prompt,
     fail_to_load,
-    find_prompt,
     guard,
     list_conversations,
     load_half,
@@ -41,6 +37,7 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
+    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -113,6 +110,7 @@ SCENES = {
     "rename": Scene(action("screen.rename"), "Rename"),
     "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
+    "conversations-found": Scene(search_conversations, "experts cost?"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -142,6 +140,7 @@ IN_CHINESE = {
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
+    "conversations-found": "experts cost?",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,12 +16,12 @@ from tui.config.loadtable import LOAD_TABLE
 from tui.engines.interface import EngineError, share_language
 from tui.engines.local import LocalEngine
 from tui.models.info import ModelInfo
-from tui.planning.crosscheck import apart
-from tui.planning.draftload import OFF, draft_info, draft_path
-from tui.planning.formula import MemoryPlan, estimate, exactly
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import DryRun, Planned
 from tui.protocol.records import LoadSettings
+
+if TYPE_CHECKING:
+    from tui.planning.formula import MemoryPlan
 
 IDLE_S = 60.0
 """The process ends when nothing was planned for so long: on a GPU it holds some memory."""
@@ -85,6 +85,9 @@ class DryRunPlanner:
     ) -> MemoryPlan:
         """What loading `path`, whose header is `info`, would take: exact, or else by the formula (`MemoryPlan.exact`
         says which). `device_free` is as for `estimate`. Never raises but `CancelledError`; cancelling costs nothing."""
+        from tui.planning.draftload import draft_info, draft_path
+        from tui.planning.formula import estimate, exactly
+
         formula = estimate(info, settings, device_free)
         key = _key(path, settings, device_free or {})
         if (plan := self._plans.get(key)) is not None:
@@ -108,6 +111,8 @@ class DryRunPlanner:
 
     def _cross_checked(self, identity: _Identity, formula: MemoryPlan, plan: MemoryPlan, tied_bytes: int) -> MemoryPlan:
         """`plan`, marked where the formula disagrees; said once of each file."""
+        from tui.planning.crosscheck import apart
+
         apart_bytes = apart(formula, plan, tied_bytes)
         if apart_bytes and identity not in self._disputed:
             self._disputed.add(identity)
@@ -214,6 +219,8 @@ _DEFAULTS = LoadSettings()
 
 
 def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
+    from tui.planning.draftload import OFF, draft_path
+
     alike: dict[str, Any] = {} if settings.devices else {"n_gpu_layers": -1, "n_cpu_moe": 0}
     alike |= {name: getattr(_DEFAULTS, name) for name in _TAKES_NO_MEMORY}
     if settings.repack == "auto":

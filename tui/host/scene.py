@@ -4,6 +4,7 @@ events."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
@@ -104,12 +105,17 @@ def encode(scene: Scene) -> bytes:
 
 def decode(data: bytes) -> Scene:
     """Raises `msgspec.MsgspecError`."""
-    scene: Scene = _DECODER.decode(data)
+    scene: Scene = _decoder().decode(data)
     return scene
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_DECODER = msgspec.json.Decoder(Scene, dec_hook=from_text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Scene]:
+    """Made when it is wanted, as it takes its time."""
+    return msgspec.json.Decoder(Scene, dec_hook=from_text)
 
 
 def retold(scene: Scene) -> Iterator[events.AnySessionEvent]:

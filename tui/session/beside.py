@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from tui.chat.search.searcher import Searcher
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
@@ -24,7 +26,6 @@ from tui.session.drafts import Drafts
 from tui.session.engine_seen import EngineSeen
 from tui.session.events import Announcer, Phase, ProblemFound
 from tui.session.fetching import Fetching
-from tui.session.finding import Finding
 from tui.session.live_speed import KnowsPrefill, LiveSpeed
 from tui.session.load_order import LoadOrder
 from tui.session.machine_history import MachineHistory
@@ -32,6 +33,9 @@ from tui.session.memory_speed import MemorySpeed
 from tui.session.monitoring import Monitoring
 from tui.session.state_writer import StateWriter
 from tui.session.tuning import KnownModel, Tuning
+
+if TYPE_CHECKING:
+    from tui.session.finding import Finding
 
 _log = logging.getLogger("llmtui")
 
@@ -98,11 +102,20 @@ class Beside:
             tell,
         )
         """Looks for the fastest load settings."""
-        self.finding = Finding()
-        """What the hubs have."""
+        self.searcher = Searcher(
+            store.path, paths.search_index_file(), is_busy=lambda: phase() in ("loading", "answering")
+        )
+        """Finds conversations by what was said in them."""
         self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
         """What is fetched from them."""
         self._taking_up: asyncio.Task[None] | None = None
+
+    @cached_property
+    def finding(self) -> Finding:
+        """What the hubs have. What it takes is imported when somebody looks for a model."""
+        from tui.session.finding import Finding
+
+        return Finding()
 
     def _begin_beside(self) -> None:
         """Read the machine from now on, and take up the downloads."""
@@ -135,6 +148,7 @@ class Beside:
         going, or gone."""
         self._announcer.close()
         self.monitoring.close()
+        self.searcher.close()
         if self._taking_up is not None:
             self._taking_up.cancel()
         await self.memory_speed.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -69,6 +70,13 @@ class LoadFailed(SessionEvent, frozen=True):
     """Why it was not."""
 
 
+class TurnAwaited(SessionEvent, frozen=True):
+    """Other sessions of the same engine are served first."""
+
+    n_before: int
+    """How many, the one included that is served now; 0 when it is this one's turn after all."""
+
+
 class EngineLost(SessionEvent, frozen=True):
     """The engine died, or could not be started."""
 
@@ -115,6 +123,8 @@ class ConversationChanged(SessionEvent, frozen=True):
     """All of it, as it is."""
     n_same: int
     """So many turns from the first on are as they were."""
+    focus: str = ""
+    """The message that somebody wanted to see; empty where it is not about one."""
 
 
 class ConversationReplaced(SessionEvent, frozen=True):
@@ -345,6 +355,13 @@ class SavingFailed(SessionEvent, frozen=True):
     """Why not; None when all is saved again."""
 
 
+class NoHost(SessionEvent, frozen=True):
+    """The session runs in this process, and ends with it: it could not be in the background."""
+
+    why: str
+    """A sentence."""
+
+
 class LineBroken(SessionEvent, frozen=True):
     """The line to a session elsewhere is broken, and is taken up again as soon as that can be."""
 
@@ -368,13 +385,14 @@ class HostLost(SessionEvent, frozen=True):
 
 
 AnySessionEvent = (
-    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | EngineLost | CacheRestored | ContextUsed
+    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | TurnAwaited | EngineLost | CacheRestored
+    | ContextUsed
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
-    | ModelStands | SessionStands | SavingFailed | LineBroken | KeysMoved | HostLost
+    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 
@@ -385,12 +403,17 @@ def encode(event: AnySessionEvent) -> bytes:
 
 def decode(line: bytes) -> AnySessionEvent:
     """The event that `encode` made this line of. Raises `msgspec.MsgspecError` for any other."""
-    event: AnySessionEvent = _DECODER.decode(line)
+    event: AnySessionEvent = _decoder().decode(line)
     return event
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[AnySessionEvent]:
+    """Made when it is wanted: it takes some 20 ms, and a session in this process needs none."""
+    return msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
 
 
 class Announcer:

@@ -16,7 +16,6 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import RememberedLoad, StateStore, TunedLoad
 from tui.measure.machine import this_machine
-from tui.measure.tuned import OF_THE_MACHINE, kind_of
 from tui.models.info import ModelInfo
 from tui.protocol.records import Device, LoadSettings
 
@@ -51,6 +50,8 @@ class LoadOrder:
 
     def tuned_for(self, path: Path, info: ModelInfo) -> tuple[Path, TunedLoad] | None:
         """What of `load_for` was tuned, and for which model: this one, or another of its kind. None without any."""
+        from tui.measure.tuned import kind_of
+
         found = self._state.tuned_for(path, self._machine, kind_of(info))
         if found is None:
             return None
@@ -72,6 +73,8 @@ class LoadOrder:
     def _taken_over(self, path: Path, info: ModelInfo) -> RememberedLoad:
         """What was tuned for another model of the same kind and holds for this one too: where neither the user's file
         nor the app has something else."""
+        from tui.measure.tuned import OF_THE_MACHINE, kind_of
+
         found = self._state.tuned_for(path, self._machine, kind_of(info))
         if found is None or found[0] == str(path) or str(path) in self._state.state.loads:
             return {}

@@ -6,23 +6,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tui.config.settings import ChosenLoad, TuneSettings
 from tui.config.state import StateStore
 from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
-from tui.measure.tune import TuneOutcome, TuneProgress, Tuner
-from tui.measure.tune_search import to_keep, tuner_for
 from tui.models.info import ModelInfo
-from tui.models.library import LibraryModel
-from tui.planning.exact import Confirmed
-from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
 from tui.session.engine_seen import EngineSeen
 from tui.session.events import AnswerEnded, AnySessionEvent, TuningOffered
 from tui.session.load_order import LoadOrder
 from tui.session.state_writer import StateWriter
+
+if TYPE_CHECKING:
+    from tui.measure.tune import TuneOutcome, TuneProgress, Tuner
+    from tui.models.library import LibraryModel
+    from tui.planning.exact import Confirmed
+    from tui.planning.now import MemoryNow
 
 LEAST_BYTES = 256 * 2**20
 """Smaller models are fast enough to be left alone."""
@@ -71,12 +72,16 @@ class Tuning:
         self, model: LibraryModel, start: ChosenLoad, devices: tuple[Device, ...], memory: MemoryNow
     ) -> TuneSearch:
         """One that has not begun. The memory must be free that the engine's present model takes."""
+        from tui.planning.exact import Confirmed
+
         confirmed = Confirmed(self._planner, model.path, model.info, devices, memory)
         return TuneSearch(self._make_engine, model, start, devices, confirmed, self._settings)
 
     async def keep(self, model: LibraryModel, start: ChosenLoad, found: TuneOutcome) -> None:
         """Remember what a search has found that was to begin with `start`, if that is anything, and with it what of
         `start` was chosen just now."""
+        from tui.measure.tune_search import to_keep
+
         if (tuned := to_keep(found, model.info, since=start)) is None:
             return
         if start != self.start_of(model, self._load_order.load_for(model.path, model.info)):
@@ -136,6 +141,8 @@ class TuneSearch:
             self._searching.cancel()
 
     async def _search(self, on_progress: Callable[[TuneProgress], None]) -> None:
+        from tui.measure.tune_search import tuner_for
+
         engine = self._make_engine()
         try:
             await engine.start()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from tui.config.settings import ChosenLoad
-from tui.models.library import LibraryModel
-from tui.planning.verdict import Verdict
 from tui.session.loads import LoadRequest
+
+if TYPE_CHECKING:
+    from tui.models.library import LibraryModel
+    from tui.planning.verdict import Verdict
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui.app import hub_phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
 from tui.app.phrases import hint
-from tui.app.screens import model_records
-from tui.app.screens.find_table import Suited
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.download_line import DownloadLine
@@ -21,21 +20,20 @@ from tui.base import format
 from tui.config.keymap import display_keys
 from tui.config.settings import Settings
 from tui.downloads import progress_words
-from tui.downloads.words import problem_words
-from tui.hubs.interface import HubError
-from tui.hubs.records import Variant
-from tui.hubs.reference import Reference
-from tui.measure.forecast import Range, forecast
-from tui.measure.known_speeds import KnownSpeeds
-from tui.models.info import ModelInfo
-from tui.planning.formula import MemoryPlan
-from tui.planning.recommending import best_suggestion
-from tui.planning.suggestions import suggestions
 from tui.session import events
 from tui.session.fetching import KEPT_FREE, free_for
-from tui.session.finding import Judge, Wanted
 from tui.session.interface import Session
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.app.screens.find_table import Suited
+    from tui.hubs.records import Variant
+    from tui.hubs.reference import Reference
+    from tui.measure.forecast import Range
+    from tui.measure.known_speeds import KnownSpeeds
+    from tui.models.info import ModelInfo
+    from tui.planning.formula import MemoryPlan
+    from tui.session.finding import Wanted
 
 
 class HubFlows:
@@ -53,7 +51,7 @@ class HubFlows:
         self.flows = flows
         self._controller, self._settings, self._models, self._copier = controller, settings, models, copier
         self._line = line
-        self._wanted = Wanted()
+        self._wanted: Wanted | None = None
         """What was looked for last: it stands there again when the search is opened again."""
         self._loads_when_whole: set[str] = set()
         """Orders whose model is to be loaded as soon as it is there."""
@@ -61,7 +59,7 @@ class HubFlows:
         """Why the suggested model could not be asked for."""
         self.on_change: Callable[[], object] = lambda: None
         """Is called when `trouble` is another one."""
-        self._speeds = KnownSpeeds()
+        self._speeds: KnownSpeeds | None = None
         """What a forecast is made from, as it was known last."""
         self._fetched: Path | None = None
         """The model that was fetched last."""
@@ -76,6 +74,7 @@ class HubFlows:
     async def _find(self, reference: Reference | None) -> None:
         from tui.app.screens.find import FindScreen
         from tui.app.screens.repository import RepositoryScreen
+        from tui.session.finding import Judge, Wanted
 
         controller, keymap = self._controller, self.flows.keymap
         memory, devices = await self._models.memory_for_next()
@@ -89,7 +88,7 @@ class HubFlows:
                     keymap,
                     suited=suited,
                     more_suited=self.more_suited,
-                    wanted=self._wanted,
+                    wanted=self._wanted or Wanted(),
                 )
                 reference = await self.flows.ask(screen)
                 self._wanted, suited = screen.wanted, screen.suited
@@ -117,12 +116,20 @@ class HubFlows:
                 return
 
     def _speed_of(self, info: ModelInfo, plan: MemoryPlan) -> Range | None:
-        found = forecast(info, plan, self._speeds, n_threads=self._settings.load.n_threads)
+        from tui.measure.forecast import forecast
+        from tui.measure.known_speeds import KnownSpeeds
+
+        found = forecast(info, plan, self._speeds or KnownSpeeds(), n_threads=self._settings.load.n_threads)
         return found.decode_tps if found else None
 
     async def suited(self) -> tuple[Suited, ...]:
         """Models that are known, the best for this machine first, then what fits, and what does not."""
-        self._speeds = (await model_records.model_records(self._controller.store)).speeds
+        from tui.app.screens.find_table import Suited
+        from tui.app.screens.model_records import model_records
+        from tui.planning.recommending import best_suggestion
+        from tui.planning.suggestions import suggestions
+
+        self._speeds = (await model_records(self._controller.store)).speeds
         memory, devices = await self._models.memory_for_next()
         found = await suggestions(devices, memory, self._settings.load)
         speeds = [self._speed_of(one.info, one.permission.outcome.plan) for one in found]
@@ -148,9 +155,11 @@ class HubFlows:
         return await self.suited() if await self._controller.memory_speed.measured() else None
 
     async def _take_more_speeds(self) -> bool:
+        from tui.app.screens.model_records import model_records
+
         before = self._speeds
         await self._controller.memory_speed.measured()
-        self._speeds = (await model_records.model_records(self._controller.store)).speeds
+        self._speeds = (await model_records(self._controller.store)).speeds
         return self._speeds != before
 
     # Fetching ---------------------------------------------------------------------------------------------------------
@@ -174,6 +183,9 @@ class HubFlows:
     @flow("get")
     async def action_get_suggested(self) -> None:
         """Fetch the model that suits this machine, load it when it is there."""
+        from tui.hubs.interface import HubError
+        from tui.hubs.reference import Reference
+
         best = next((one for one in await self.suited() if one.is_best), None)
         if best is None:
             self.flows.tell(tr("None of the known models fits this machine as things stand."), bad=True)
@@ -229,6 +241,8 @@ class HubFlows:
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show how far it is; say what came of it."""
+        from tui.downloads.words import problem_words
+
         match event:
             case events.DownloadsChanged():
                 self.show()

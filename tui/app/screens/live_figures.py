@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from tui.app.widgets.readings import Figures, Readings
-from tui.planning.taken import taken
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Placed
 from tui.session import events
@@ -72,4 +71,6 @@ class LiveFigures:
 
 
 def _placed(loaded: Loaded) -> tuple[Placed, ...]:
+    from tui.planning.taken import taken
+
     return tuple(taken(loaded, loaded.llama.devices).values())

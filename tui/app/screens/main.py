@@ -3,7 +3,10 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -13,10 +16,12 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
+from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
@@ -106,9 +111,10 @@ class MainScreen(Screen[None]):
         self.models.find = self.hubs.action_find_models
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -145,8 +151,9 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        prompts = PromptFlows(controller, self.prompt, flows)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, self.messages, self.sending, prompts
+        messages = self.messages, self.branching
+        writing = self.sending, PromptFlows(controller, self.prompt, flows)
+        owners = self.models, self.hubs, folders, tuning, self.conversations, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -178,6 +185,7 @@ class MainScreen(Screen[None]):
     def _first_paint(self) -> None:
         self.is_shown = True
         self.flows.start("begin", self._start.run)
+        self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
@@ -283,6 +291,11 @@ class MainScreen(Screen[None]):
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
+
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
@@ -294,6 +307,7 @@ class MainScreen(Screen[None]):
     @on(Transcript.MessageActionChosen)
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
+        await self.branching.act(event.action, event.turn_id)
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

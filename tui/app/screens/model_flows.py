@@ -22,17 +22,6 @@ from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
-from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
-from tui.models.modelfile import ModelFileError
-from tui.planning import verdict_words
-from tui.planning.draftload import OFF
-from tui.planning.drafts import auto_draft, drafts_for, may_have_draft
-from tui.planning.exact import Confirmed
-from tui.planning.guardrail import LoadPermission, may_load
-from tui.planning.now import MemoryNow, memory_now
-from tui.planning.taken import as_loaded, context_bytes
-from tui.planning.verdict import Verdict
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
@@ -43,6 +32,12 @@ from tui.words import tr
 if TYPE_CHECKING:
     from tui.app.screens.details import DetailsScreen
     from tui.models.detail_words import DetailRow
+    from tui.models.folders import Folder
+    from tui.models.library import Library, LibraryModel
+    from tui.planning.exact import Confirmed
+    from tui.planning.guardrail import LoadPermission
+    from tui.planning.now import MemoryNow
+    from tui.planning.verdict import Verdict
 
 
 class ModelFlows:
@@ -65,6 +60,8 @@ class ModelFlows:
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
+        from tui.models.library import scan
+
         found: list[LibraryModel] = []
         self._found = found
         self.library = scan(self._searched, paths.library_cache_file(), found.append)
@@ -72,6 +69,8 @@ class ModelFlows:
 
     def found_so_far(self) -> Library:
         """The models that a scan has found by now, in that order, for whoever does not want to wait for its end."""
+        from tui.models.library import Library
+
         return Library(models=tuple(self._found))
 
     @property
@@ -81,10 +80,14 @@ class ModelFlows:
 
     @property
     def _searched(self) -> tuple[Folder, ...]:
+        from tui.models.folders import configured_folders
+
         return configured_folders(self._settings.models, self._controller.state.state.folders)
 
     async def memory_for_next(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
+        from tui.planning.now import memory_now
+
         engine, devices = self._controller.engine, self._controller.model.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
@@ -171,6 +174,8 @@ class ModelFlows:
         from tui.machine.vulkan import engine_environment
         from tui.measure.answers import for_answers
         from tui.measure.history import History
+        from tui.planning.exact import Confirmed
+        from tui.planning.guardrail import may_load
 
         controller = self._controller
         if controller.is_writing:
@@ -243,6 +248,9 @@ class ModelFlows:
 
     async def inspect(self, path: Path) -> LibraryModel | None:
         """The model at `path`; None, and said so, where it cannot be read."""
+        from tui.models.library import inspect
+        from tui.models.modelfile import ModelFileError
+
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
@@ -268,6 +276,9 @@ class ModelFlows:
     async def _start_load(
         self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow, *, then_answer: bool
     ) -> None:
+        from tui.planning.draftload import OFF
+        from tui.planning.drafts import auto_draft, may_have_draft
+
         info = plan.model.info
         beside = await self._beside_the_present(plan)
         verdict = beside or await self._confirmed(plan, devices, memory).judge(plan.choice)
@@ -292,6 +303,7 @@ class ModelFlows:
         from tui.app.screens.load_settings import LoadScreen
         from tui.app.screens.model_records import more_speeds, speeds_here
         from tui.app.tune_phrases import tuned_line
+        from tui.planning.drafts import drafts_for
 
         path, speeds = plan.model.path, await speeds_here()
         chosen = await self.flows.ask(
@@ -315,6 +327,8 @@ class ModelFlows:
 
     async def _fit(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming:
         """The fastest load that fits, and a word where that takes a smaller context; `plan` when none does."""
+        from tui.planning import verdict_words
+
         if (found := await self._confirmed(plan, devices, memory).auto_fit(plan.choice)) is None:
             return plan
         if found.is_cut:
@@ -326,6 +340,8 @@ class ModelFlows:
         """The guardrail: what fits and leaves the reserve goes on. Else what nobody chose is cut to what fits, and said
         so; what somebody chose is asked about. None when it is not to be loaded."""
         from tui.app.screens import load_guard
+        from tui.planning import verdict_words
+        from tui.planning.guardrail import may_load
 
         while plan is not None:
             confirmed = self._confirmed(plan, devices, memory)
@@ -358,6 +374,9 @@ class ModelFlows:
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
+        from tui.planning.exact import Confirmed
+        from tui.planning.taken import context_bytes
+
         controller, loaded = self._controller, self._controller.engine.loaded
         if loaded is not None and loaded.path == str(plan.model.path):
             left = memory.host_free_bytes - context_bytes(loaded, controller.context.n_used)
@@ -411,6 +430,7 @@ class ModelFlows:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
+        from tui.planning.taken import as_loaded
 
         controller, loaded = self._controller, self._present()
         if loaded is not None and (model := await self.inspect(Path(loaded.path))):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui.app import phrases
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.model_flows import ModelFlows
 from tui.config.settings import ChosenLoad
-from tui.measure.tune import TuneOutcome
-from tui.models.library import LibraryModel
 from tui.protocol.messages import Loaded
 from tui.session.interface import Session
 from tui.session.loads import LoadRequest
 from tui.session.tuning import TuneSearch
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.measure.tune import TuneOutcome
+    from tui.models.library import LibraryModel
 
 
 class TuneFlows:

@@ -4,10 +4,10 @@ where there is no model."""
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tui.app import hub_phrases
 from tui.app.phrases import hint
-from tui.app.screens.find_table import Suited
 from tui.app.screens.flows import Flows
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.model_flows import ModelFlows
@@ -25,12 +25,13 @@ from tui.base import format
 from tui.chat.store import StoreError
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
-from tui.measure import forecast_words
-from tui.planning import verdict_words
 from tui.protocol.messages import Loaded
 from tui.session import events
 from tui.session.interface import Session
 from tui.words import tr, trn
+
+if TYPE_CHECKING:
+    from tui.app.screens.find_table import Suited
 
 _MOST_SUITED = 4
 _FIRST_OFFERS = ("find_models", "pick_model", "downloads", "help")
@@ -171,6 +172,9 @@ class Welcome:
 
     def _offer(self) -> ModelOffer | None:
         """The model for this machine, unless it is being fetched already."""
+        from tui.measure import forecast_words
+        from tui.planning import verdict_words
+
         fetching = self._controller.fetching
         best = next((one for one in self._suited if one.is_best), None)
         if best is None or fetching.is_active:
@@ -210,6 +214,9 @@ def _some(suited: tuple[Suited, ...]) -> tuple[Suited, ...]:
 
 
 def _suited(one: Suited) -> SuitedModel:
+    from tui.measure import forecast_words
+    from tui.planning import verdict_words
+
     info, permission = one.suggestion.info, one.suggestion.permission
     words = verdict_words.cell(permission.outcome)
     if one.decode:

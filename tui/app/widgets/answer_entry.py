@@ -3,12 +3,16 @@ lines come out."""
 
 from __future__ import annotations
 
-from tui.app.markdown.blocks import CodeBlock
-from tui.app.markdown.stream import MarkdownStream
+from typing import TYPE_CHECKING
+
 from tui.app.markdown.text import BLANK, Line
 from tui.app.widgets.transcript_entries import AnswerMessage, Entry, Part, Words, n_rows, said, wrapped
 from tui.base.text import one_line
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.app.markdown.blocks import CodeBlock
+    from tui.app.markdown.stream import MarkdownStream
 
 PREVIEW_ROWS = 4
 """Rows of folded thinking that show while it is being written."""
@@ -53,12 +57,12 @@ class AnswerEntry(Entry):
 
     def code_blocks(self) -> list[CodeBlock]:
         """The code blocks of the answer, in order."""
-        return (self._body or MarkdownStream(80, self._source, complete=self.is_complete)).code_blocks()
+        return (self._body or _stream(80, self._source, complete=self.is_complete)).code_blocks()
 
     def lay_out(self, width: int) -> None:
         self.width = width
         if self._body is None:
-            self._body = MarkdownStream(width, self._source, complete=self.is_complete)
+            self._body = _stream(width, self._source, complete=self.is_complete)
         elif self._body.width != width:
             self._body.resize(width)
         inner = max(1, width - 2)
@@ -81,7 +85,7 @@ class AnswerEntry(Entry):
         if part == "thinking":
             starts = not self.thinking_text
             if self._thinking is None:
-                self._thinking = MarkdownStream(max(1, self.width - 2), self._thinking_source)
+                self._thinking = _stream(max(1, self.width - 2), self._thinking_source)
             first = self._refresh_head(self._thinking.append(text))
             if starts or had_progress:
                 self._refresh_foot()
@@ -149,12 +153,12 @@ class AnswerEntry(Entry):
     def _refresh_head(self, first: int = 0) -> int:
         """Make the rows before the answer again; returns the first that differs."""
         old = self.parts[0] if self.parts else []
-        lines = [BLANK, Line(((self.label, "answer.label"),), action="head")]
+        lines = [BLANK, self.head(self.label, "answer.label")]
         if self.thinking_text:
             is_open = not self.is_complete and not (self._body and self._body.source)
             if self._thinking is None and self.expanded:
                 inner = max(1, self.width - 2)
-                self._thinking = MarkdownStream(inner, self._thinking_source, complete=self.is_complete)
+                self._thinking = _stream(inner, self._thinking_source, complete=self.is_complete)
             sign = "▾" if self.expanded else "▸"
             label = said(self.thinking_label) or (tr("thinking…") if is_open else tr("thoughts"))
             lines.append(Line(((f"{sign} {label}", "thinking.label"),), action="thinking"))
@@ -208,3 +212,10 @@ def _thought(line: Line) -> Line:
         *((text, f"{style}+thinking" if style else "thinking") for text, style in line.runs),
     )
     return line._replace(runs=runs, lead=line.lead + 2, action="")
+
+
+def _stream(width: int, source: str, *, complete: bool = False) -> MarkdownStream:
+    """Imported with the first answer, which the first paint does not wait for."""
+    from tui.app.markdown.stream import MarkdownStream
+
+    return MarkdownStream(width, source, complete=complete)

@@ -4,7 +4,7 @@ model, how to get one. It gets records and words nothing by itself but its headi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from textual import events
@@ -12,11 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tui.app.markdown.text import Run, width_of, wrap
-from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import LineWidget, Row, right, shorten, spread
 from tui.base.text import one_line
-from tui.planning.formula import Fit
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.planning.formula import Fit
 
 MOST_LATEST = 4
 """Conversations that are offered: as many as have a digit to be opened with."""
@@ -334,6 +335,8 @@ def _first_steps(steps: FirstSteps, width: int) -> Iterator[_Part]:
 
 def _table(models: tuple[SuitedModel, ...], width: int) -> Iterator[_Part]:
     """Name, quantization, size, and whether it fits; columns go from the middle on a narrow page."""
+    from tui.app.verdict_marks import MARKS, STYLES
+
     heads = tr("FOR THIS MACHINE"), tr("QUANT"), tr("SIZE")
     names, quants, sizes = (
         max(map(width_of, (head, *texts)))

@@ -95,7 +95,7 @@ async def test_files_of_a_folder_are_chosen_from_a_list(start: StartApp, folder:
         await person.wait_for(lambda: text(person) == "@src/b.py @src/lib/c.py ")
 
         await person.press(*"@src/")
-        await person.wait_for(lambda: offered(person))
+        await person.wait_for(lambda: len(offered(person)) == 4)
         await person.press("enter")
         await person.wait_for(lambda: "3 of 3 files" in person.screen_text())
         await person.press("f3", "f3", "enter")

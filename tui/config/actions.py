@@ -154,7 +154,7 @@ ACTIONS: tuple[Action, ...] = (
             "find_prompt",
             mark("Find prompt"),
             mark("Search the prompts of all conversations, and take one again."),
-            "alt+h shift+f3 f15",
+            "alt+h ctrl+circumflex_accent",
         ),
         (
             "edit_outside",

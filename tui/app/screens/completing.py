@@ -60,7 +60,7 @@ class Completing:
         if word is None:
             self._hide()
             self._closed = None
-        elif word == self._word or (self._closed is not None and self._closed.start == word.start):
+        elif word == self._word or self._is_closed(word):
             return
         elif word.kind == "/":
             is_first = self._word is None or self._word.kind != "/"
@@ -70,6 +70,8 @@ class Completing:
                 self._prompt.run_worker(self._read_snippets(), group="snippets", exclusive=True)
         else:
             self._word = word
+            # What is shown is for fewer letters: of it, what still goes is there until all is known.
+            self._show([one for one in self._shown.items if _still_goes(one, word)])
             self._prompt.run_worker(self._look(word), group="complete", exclusive=True)
 
     def moved(self) -> None:
@@ -104,6 +106,11 @@ class Completing:
             self._put(word, f"{mention_of(completion.id)} ")
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _is_closed(self, word: _Word) -> bool:
+        """Whether this is what was closed by hand, or more of it."""
+        closed = self._closed
+        return closed is not None and closed.start == word.start and word.written.startswith(closed.written)
 
     def _at_cursor(self) -> _Word | None:
         line, column = self._prompt.cursor_location
@@ -160,6 +167,12 @@ class Completing:
             return
         names = [word.written] if chosen.is_all else [f"{word.written}{name}" for name in chosen.names]
         self._put(word, "".join(f"{mention_of(name)} " for name in names))
+
+
+def _still_goes(one: Completion, word: _Word) -> bool:
+    above, _, name = word.written.rpartition("/")
+    folder, _, its_name = one.id.rstrip("/").rpartition("/")
+    return one.id != _ALL and folder == above and name.casefold() in its_name.casefold()
 
 
 def _completion(offer: Offer) -> Completion:

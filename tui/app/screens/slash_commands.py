@@ -4,7 +4,6 @@ snippets."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 
 from textual.app import App
 
@@ -90,6 +89,8 @@ class SlashCommands:
         self._app.call_later(self._app.run_action, action.id if action.scope == "app" else f"screen.{action.id}")
 
     def _unknown(self, name: str) -> str:
+        from difflib import get_close_matches  # takes time that the first paint does not have
+
         names = [*COMMANDS, *self._snippets.texts()]
         close = get_close_matches(name, names, n=3, cutoff=_CLOSE) or ["model", "system", "help"]
         return tr(

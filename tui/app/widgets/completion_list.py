@@ -49,20 +49,24 @@ class CompletionList(LineWidget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._items: tuple[Completion, ...] = ()
+        self.items: tuple[Completion, ...] = ()
+        """What is offered."""
         self._at = self._first = 0
+        self._was_moved = False
+        """Another one than the first was chosen to be highlighted."""
 
     @property
     def item(self) -> Completion | None:
         """The highlighted one."""
-        return self._items[self._at] if self._items else None
+        return self.items[self._at] if self.items else None
 
     def show(self, items: Sequence[Completion]) -> None:
-        """Show these in place of what is there; the same one stays highlighted, else the first is."""
-        before = self.item
-        self._items = tuple(items)
-        ids = [one.id for one in self._items]
+        """Show these in place of what is there; one that was moved to stays highlighted, else the first is."""
+        before = self.item if self._was_moved else None
+        self.items = tuple(items)
+        ids = [one.id for one in self.items]
         self._at = ids.index(before.id) if before is not None and before.id in ids else 0
+        self._was_moved = self._was_moved and bool(self._at)
         self._first = 0
         most = MOST_ROWS if self.app.size.height >= 20 else 3
         height = max(1, min(len(items), most))
@@ -74,8 +78,9 @@ class CompletionList(LineWidget):
 
     def move(self, by: int) -> None:
         """Highlight another one, round and round."""
-        if self._items:
-            self._at = (self._at + by) % len(self._items)
+        if self.items:
+            self._at = (self._at + by) % len(self.items)
+            self._was_moved = True
             self._follow(self.size.height)
             self.update_rows()
 
@@ -84,8 +89,8 @@ class CompletionList(LineWidget):
 
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """Those in view, in columns."""
-        shown = self._items[self._first : self._first + height]
-        n_label = min(max((width_of(one.label) for one in self._items), default=0), max(8, width * 2 // 3))
+        shown = self.items[self._first : self._first + height]
+        n_label = min(max((width_of(one.label) for one in self.items), default=0), max(8, width * 2 // 3))
         return [self._row(one, n_label, width) for one in shown]
 
     def _row(self, one: Completion, n_label: int, width: int) -> Row:
@@ -105,8 +110,8 @@ class CompletionList(LineWidget):
     def on_click(self, event: events.Click) -> None:
         """Take one."""
         offset = event.get_content_offset(self)
-        if offset is not None and self._first + offset.y < len(self._items):
-            self.post_message(self.Chosen(self._items[self._first + offset.y]))
+        if offset is not None and self._first + offset.y < len(self.items):
+            self.post_message(self.Chosen(self.items[self._first + offset.y]))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The next one."""

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tui.chat import branch_rows, rows
+from tui.chat import branch_rows, prompt_rows, rows
 from tui.chat.branch_rows import Node
 from tui.chat.conversation import Conversation, Turn, WholeConversation, new_id
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
 from tui.chat.place import Place, put_in_place
+from tui.chat.prompt_rows import SaidBefore
 from tui.chat.rows import Summary
 from tui.chat.schema import StoreError
 from tui.chat.writer import OnError, WriterThread
@@ -79,6 +80,10 @@ class Store:
     def list(self) -> asyncio.Future[tuple[Summary, ...]]:
         """All conversations, the one used last first."""
         return self._submit(Read(rows.summaries))
+
+    def prompts(self, words: Sequence[str], most: int) -> asyncio.Future[tuple[SaidBefore, ...]]:
+        """Prompts of all conversations that have each of the words, the newest first, `most` at most."""
+        return self._submit(Read(lambda connection: prompt_rows.prompts(connection, words, most)))
 
     def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
         """Tokens per second of the newest answer that this model gave with this backend and that is long enough to

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tui.config.action import Action
 from tui.config.action import rows as _rows
-from tui.config.message_rows import SELECTED_MESSAGE
+from tui.config.message_rows import COMPARED_ANSWERS, SELECTED_MESSAGE
 from tui.words import mark
 
 __all__ = ["ACTIONS", "BY_ID", "Action"]
@@ -146,6 +146,7 @@ ACTIONS: tuple[Action, ...] = (
         "transcript",
         *SELECTED_MESSAGE,
     ),
+    *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
     *_rows(
         mark("Prompt"),
         "input",

@@ -120,6 +120,7 @@ class MainScreen(Screen[None]):
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.odds = OddsFlows(flows, self.messages.meant)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -341,6 +342,10 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
+
+    @on(Transcript.MenuWanted)
+    def _menu_wanted(self) -> None:
+        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

@@ -19,6 +19,7 @@ from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -95,6 +96,7 @@ class MainScreen(Screen[None]):
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
         self.models.find = self.hubs.action_find_models
+        bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show)
@@ -135,7 +137,7 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, self.messages, self.sending
+        owners = self.models, self.hubs, folders, tuning, bench, self.conversations, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -181,6 +183,11 @@ class MainScreen(Screen[None]):
         """Make room for the conversations, or take it back."""
         self.set_class(event.size.width >= BROAD_COLUMNS, "-broad")
         self._saved.look()
+
+    @property
+    def left_out_of_footer(self) -> tuple[str, ...]:
+        """Actions that could only say why they do nothing; their keys still do."""
+        return () if self.models.can_switch else ("switch_backend",)
 
     @property
     def _is_list_seen(self) -> bool:

@@ -237,6 +237,7 @@ async def started(
     settings.write_text(GREEDY + NO_RESERVE + more_settings)
     if not paths.bandwidth_file().exists():
         say_memory_was_measured()
+    options.setdefault("background", False)
     app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
     heard = overhear(app)
     async with app.run_test(size=size, notifications=True) as pilot:

@@ -144,8 +144,8 @@ async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(st
         await person.press("f5")
         await person.wait_for(lambda: person.turns[-1].id != old.id and person.turns[-1].stop)
         assert len(person.turns) == 2 and person.turns[-1].text == old.text
-        kept = await person.app.store.superseded(person.app.controller.conversation.id)
-        assert [one.turn.id for one in kept] == [old.id]
+        whole = await person.app.store.whole(person.app.controller.conversation.id)
+        assert [turn.id for turn in whole.hidden] == [old.id]
 
 
 async def test_the_last_prompt_can_be_edited_and_sent_again(start: StartApp) -> None:

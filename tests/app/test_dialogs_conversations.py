@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from textual.events import Paste
 from tests.app.dialogs import KEYS, OPEN, opened
 from tests.conftest import until
 from tui.app.moments import when
-from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.conversations import ConversationsScreen, Picked
 from tui.base.text import cells
 from tui.chat import export
 from tui.chat.conversation import new_conversation, user_turn, with_turn
+from tui.chat.place import Place
 from tui.chat.schema import opening
-from tui.chat.store import Store, Summary
+from tui.chat.search.searcher import Results, Searcher
+from tui.chat.search.wanted import Wanted
+from tui.chat.store import Store, StoreError, Summary
 from tui.words import use
 
 TITLES = ("Plum cake", "中文的標題 👩‍👩‍👧", "[bold]Markup[/bold] in a title", "A cake without plums")
@@ -40,15 +43,44 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+class StoreShelf:
+    """A store as the list takes it; what is exported goes to `folder`."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        self.searcher = Searcher(store.path, folder / "search.db")
+        self.note = ""
+
+    @property
+    def unread(self) -> StoreError | None:
+        return self.store.unread
+
+    async def list(self) -> Sequence[Summary]:
+        return await self.store.list()
+
+    def search(self, wanted: Wanted) -> AsyncGenerator[Results]:
+        return self.searcher.search(wanted)
+
+    async def rename(self, conversation_id: str, title: str) -> None:
+        await self.store.rename(conversation_id, title)
+
+    async def place(self, conversation_id: str, where: Place) -> None:
+        await self.store.place(conversation_id, where)
+
+    async def delete(self, conversation_id: str) -> None:
+        await self.store.delete(conversation_id)
+
+    async def export(self, conversation_id: str, kind: export.Kind) -> Path:
+        return export.write(await self.store.open(conversation_id), self.folder, kind)
+
+
 def dialog(
     store: Store, folder: Path, current: str = "", delete: Callable[[str], Awaitable[None]] | None = None
 ) -> ConversationsScreen:
-    async def write(conversation_id: str, kind: export.Kind) -> Path:
-        return export.write(await store.open(conversation_id), folder, kind)
-
-    return ConversationsScreen(
-        store.list, store.rename, delete or store.delete, write, KEYS, current=current, unread=lambda: store.unread
-    )
+    shelf = StoreShelf(store, folder)
+    if delete is not None:
+        shelf.delete = delete  # type: ignore[method-assign, assignment]
+    return ConversationsScreen(shelf, KEYS, current=current)
 
 
 async def titles(store: Store) -> set[str]:
@@ -89,7 +121,7 @@ async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path) -> Non
         await stage.type("CAKE pl")
         await stage.shows("2 of 4 conversations")
         await stage.press("down", "enter")
-        assert await stage.closes() == wanted.id
+        assert await stage.closes() == Picked(conversation_id=wanted.id)
 
 
 async def test_the_open_conversation_is_highlighted_at_first(store: Store, tmp_path: Path) -> None:
@@ -120,7 +152,7 @@ async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(s
         await stage.press("f2")
         await stage.shows("Enter saves the new title")
         stage.host.post_message(Paste(evil))
-        await until(lambda: stage.text.count("title") == 4)  # in the list, in the hint, and twice in the line
+        await until(lambda: stage.text.count("title") == 5)  # in list, filter and hint, and twice in the line
         assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
 
 
@@ -179,6 +211,59 @@ async def test_one_that_is_slow_to_go_can_be_deleted_twice(store: Store, tmp_pat
         assert await titles(store) == set(TITLES[:-1])
 
 
+async def test_words_find_messages_and_a_message_is_opened_where_it_stands(store: Store, tmp_path: Path) -> None:
+    conversation = new_conversation(title="A story")
+    for text in ("Tell me of the sea", "of the Lighthouse, at the sea, " * 30, "and a lighthouse keeper"):
+        conversation = with_turn(conversation, user_turn(text))
+    await store.create(conversation)
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.type("lighthouse keep")
+        await stage.shows("1 of 5 conversations", "▶ A story", "❯ and a lighthouse keeper")
+        await stage.press("down", "enter")
+        turn_id = conversation.turns[2].id
+        picked = Picked(conversation_id=conversation.id, turn_id=turn_id, words=("lighthouse", "keep"))
+        assert await stage.closes() == picked
+
+
+async def test_what_a_filter_does_not_say_is_told(store: Store, tmp_path: Path) -> None:
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.type("after:soon")
+        await stage.shows("Not understood: after:soon.", "4 conversations")
+        await stage.press("ctrl+u")
+        await stage.type("before:2020")
+        await stage.shows("Nothing matches.", "0 of 4 conversations")
+
+
+async def test_a_conversation_is_pinned_tagged_archived_and_comes_back(store: Store, tmp_path: Path) -> None:
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("ctrl+end", "f3")
+        await stage.shows("▶ ★ Plum cake", "Pinned.")
+        assert next(iter(stage.dialog.rows.items)).conversation.title == "Plum cake"  # type: ignore[attr-defined]
+        await stage.press("f5")
+        await stage.shows("Tags, with blanks between them.")
+        await stage.type("#Food sweet")
+        await stage.press("enter")
+        await stage.shows("#food #sweet", "Tagged.")
+        await stage.press("f6")
+        await stage.shows("3 of 4 conversations", "▶ A cake without plums", "Archived:")
+        await stage.type("is:archived tag:food")
+        await stage.shows("1 of 4 conversations", "▶ ★ Plum cake", "archived")
+        await stage.press("f6", "ctrl+u")
+        await stage.shows("4 conversations", "★ Plum cake")
+
+
+async def test_the_list_is_sorted_by_what_was_chosen(store: Store, tmp_path: Path) -> None:
+    async with opened(dialog(store, tmp_path), (120, 40)) as stage:
+        await stage.shows("▶ A cake without plums", "LAST USED")
+        await stage.press("f4")
+        await stage.shows("newest first", "BEGUN")
+        await stage.press("f4")
+        await stage.shows("by title")
+        items = [entry.conversation.title for entry in stage.dialog.rows.items]  # type: ignore[attr-defined]
+        assert items == sorted(TITLES, key=str.casefold)
+
+
 @pytest.mark.parametrize(("key", "suffix"), [("m", ".md"), ("j", ".json")])
 async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_path: Path, key: str, suffix: str) -> None:
     folder = tmp_path / "out"
@@ -204,12 +289,12 @@ async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "missing" / "x.db")
     await store.start()
 
-    async def broken() -> tuple[()]:
-        await store.open("no such conversation")
-        return ()
+    class Broken(StoreShelf):
+        async def list(self) -> tuple[()]:
+            await store.open("no such conversation")
+            return ()
 
-    screen = ConversationsScreen(broken, store.rename, store.delete, lambda *_: None, KEYS)  # type: ignore[arg-type]
-    async with opened(screen) as stage:
+    async with opened(ConversationsScreen(Broken(store, tmp_path), KEYS)) as stage:
         await stage.shows("The conversations cannot be read.")
         await until(lambda: "-bad" in stage.dialog.query_one("#told").classes)
     await store.close()
@@ -237,12 +322,11 @@ async def test_whatever_the_database_holds_the_list_shows_the_others(store: Stor
 async def test_a_row_that_cannot_be_painted_takes_no_other_along(store: Store, tmp_path: Path) -> None:
     odd = Summary(id="odd", title="odd", model_path="", created_at=0.0, updated_at=9e99, n_turns=1)
 
-    async def load() -> tuple[Summary, ...]:
-        return (odd, *await store.list())
+    class WithOdd(StoreShelf):
+        async def list(self) -> tuple[Summary, ...]:
+            return (odd, *await store.list())
 
-    screen = dialog(store, tmp_path)
-    screen._load = load
-    async with opened(screen) as stage:
+    async with opened(ConversationsScreen(WithOdd(store, tmp_path), KEYS)) as stage:
         await stage.shows(TITLES[-1], "cannot be shown", "5 conversations")
 
 

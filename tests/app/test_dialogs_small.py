@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from textual.events import Resize
-from textual.widgets import TextArea
+from textual.widgets import Input, TextArea
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import until
@@ -20,9 +20,10 @@ from tui.app.screens.sampling import SamplingChoice, SamplingScreen
 from tui.app.screens.text_edit import LineEditScreen, TextEditScreen
 from tui.app.widgets.number_input import NumberInput
 from tui.config.actions import ACTIONS
+from tui.config.biastext import bias_text
 from tui.config.keymap import resolve
 from tui.config.sampling import Source
-from tui.protocol.records import PartialSampling, Sampling
+from tui.protocol.records import PartialSampling, Sampling, SamplingValue
 
 SIZES = ((40, 24), (80, 24), (120, 40))
 AT_EACH_SIZE = pytest.mark.parametrize("size", SIZES, ids=str)
@@ -242,8 +243,8 @@ async def test_a_log_that_was_painted_before_its_lines_were_wrapped_anew_loses_n
 # Sampling
 
 
-def sampling(sources: dict[str, Source] | None = None, **own: float) -> SamplingScreen:
-    defaults: dict[str, float] = {**msgspec.structs.asdict(Sampling()), "max_tokens": 0, "thinking_budget": 0}
+def sampling(sources: dict[str, Source] | None = None, **own: SamplingValue) -> SamplingScreen:
+    defaults: dict[str, SamplingValue] = {**msgspec.structs.asdict(Sampling()), "max_tokens": 0, "thinking_budget": 0}
     from_where = sources or {}
     return SamplingScreen(
         own, KEYS, defaults={name: (value, from_where.get(name, "built-in")) for name, value in defaults.items()}
@@ -253,7 +254,8 @@ def sampling(sources: dict[str, Source] | None = None, **own: float) -> Sampling
 async def write(stage: Stage[SamplingChoice], field: str, text: str) -> None:
     stage.dialog.query_one(f"#{field}").focus()
     await stage.pilot.pause()
-    keys = {"-": "minus", ".": "full_stop", ",": "comma"}
+    keys = {"-": "minus", ".": "full_stop", ",": "comma", '"': "quotation_mark", "=": "equals_sign", " ": "space"}
+    keys["!"] = "exclamation_mark"
     await stage.press("ctrl+u", *(keys.get(character, character) for character in text))
 
 
@@ -267,12 +269,21 @@ async def test_every_sampling_value_reaches_the_result_on_a_terminal_that_change
         presence_penalty=-0.5,
         frequency_penalty=0.25,
         penalty_last_n=-1,
+        dry_multiplier=0.8,
+        dry_base=2.0,
+        dry_allowed_length=3,
+        dry_last_n=512,
+        xtc_probability=0.5,
+        xtc_threshold=0.2,
+        typical_p=0.9,
+        logit_bias={" delve": -100.0, "!": -2.5},
         seed=2**32 - 1,
     )
     async with opened(sampling()) as stage:
         for field, size in zip(wanted.__struct_fields__, itertools.cycle(SIZES), strict=False):
             await stage.pilot.resize_terminal(*size)
-            await write(stage, field, str(getattr(wanted, field)))
+            value = getattr(wanted, field)
+            await write(stage, field, bias_text(value) if isinstance(value, dict) else str(value))
         await write(stage, "max_tokens", "2k")
         await write(stage, "thinking_budget", "300")
         await stage.press("ctrl+s")
@@ -312,13 +323,15 @@ WRONG = (
     ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
     ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
     ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
+    ("logit_bias", "delve", 'Write it as " delve" = -100.'),
+    ("logit_bias", '"a" = -200', "From -100 (never) to 100."),
 )
 
 
 async def test_a_wrong_sampling_value_is_told_at_its_field() -> None:
     async with opened(sampling()) as stage:
         for field, text, complaint in WRONG:
-            before = stage.dialog.query_one(f"#{field}", NumberInput).value
+            before = stage.dialog.query_one(f"#{field}", Input).value
             await write(stage, field, text)
             await stage.shows(complaint)
             stage.dialog.query_one("#min_p").focus()

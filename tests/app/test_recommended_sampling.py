@@ -100,8 +100,8 @@ async def test_the_dialog_says_where_values_come_from_and_leads_back(begin: Begi
         asked = asked_for(person)
         await open_sampling(person)
         shown = person.screen_text()
-        assert "0.15       0 is greedy · from the model file" in shown
-        assert "7          0 is off · from the model file" in shown
+        assert "0.15      0 is greedy · from the model file" in shown
+        assert "7         0 is off · from the model file" in shown
         assert "1 is off · your settings" in shown
         await person.press("ctrl+u", "0", "full_stop", "9")
         await person.wait_for(lambda: "this conversation, else 0.15 (model file)" in person.screen_text())
@@ -149,10 +149,10 @@ async def test_what_makes_no_sense_in_a_file_is_not_used(begin: Begin, tmp_path:
 
 
 async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin: Begin, tmp_path: Path) -> None:
-    hints = {"general.sampling.mirostat": Typed(5, 2), "general.sampling.xtc_probability": 0.5}
+    hints = {"general.sampling.mirostat": Typed(5, 2)}
     odd = add_metadata(DENSE, tmp_path / "odd.gguf", hints)
     async with begin(odd) as person:
-        words = "This model's file recommends XTC and Mirostat, which llmtui does not have."
+        words = "This model's file recommends Mirostat, which llmtui does not have."
         await person.wait_for(lambda: words in person.told)
         person.app.controller.restart()
         await person.wait_for(lambda: person.phase != "ready")

@@ -1,9 +1,7 @@
-"""What an edited prompt or a new answer replaces is there again when nothing came in its place, and can be brought back
-later."""
+"""What an edited prompt or a new answer takes the place of is there again when nothing came instead."""
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 
@@ -11,15 +9,6 @@ from tests.app.conftest import Person, StartApp
 from tui.app.widgets.prompt import Prompt
 from tui.chat.conversation import Turn
 from tui.session.events import AnswerBegan
-
-
-def has_turns(person: Person, turns: tuple[Turn, ...]) -> bool:
-    return person.turns == turns
-
-
-def is_answered(person: Person, text: str) -> bool:
-    """A conversation of one prompt, this one."""
-    return person.turns[0].text == text and bool(person.turns[-1].stop)
 
 
 async def saved_turns(person: Person) -> tuple[Turn, ...]:
@@ -103,41 +92,3 @@ async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_abov
         assert shown.index("Hello! I am Tiny Qwen.") < shown.index("The engine stopped while answering.")
         await person.press("r")
         await person.wait_until_ready()
-
-
-async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(start: StartApp) -> None:
-    async with start() as person:
-        await person.app.run_action("screen.bring_back")
-        await person.wait_for(lambda: "Nothing was replaced in this conversation." in person.told)
-        await person.ask("hello")
-        await person.ask("ping")
-        before = person.turns
-        await person.press("ctrl+up", "k", "k", "r")
-        await person.wait_for(lambda: len(person.turns) == 2 and person.turns[-1].stop)
-        assert "3 messages are replaced. “Bring back” in the palette (^p)" in person.told
-        after = person.turns
-        for expected in (before, after, before):
-            await person.app.run_action("screen.bring_back")
-            await person.wait_for(functools.partial(has_turns, person, expected))
-        assert "pong" in person.screen_text()
-
-
-async def test_every_version_that_was_replaced_can_be_reached(start: StartApp) -> None:
-    async with start() as person:
-        await person.ask("hello")
-        first = person.turns
-        for text in ("ping", "two plus three"):
-            await person.press("f2")
-            person.app.main.query_one(Prompt).set_text(text)
-            await person.press("enter")
-            await person.wait_for(functools.partial(is_answered, person, text))
-        last = person.turns
-        await person.app.run_action("screen.bring_back")
-        await person.wait_for(lambda: "You: ping" in person.screen_text() and "You: hello" in person.screen_text())
-        assert "2 messages" in person.screen_text()
-        await person.press("2")
-        await person.wait_for(lambda: person.turns == first)
-        await person.app.run_action("screen.bring_back")
-        await person.wait_for(lambda: "You: two plus three" in person.screen_text())
-        await person.press("1")
-        await person.wait_for(lambda: person.turns == last)

@@ -94,6 +94,60 @@ def test_nothing_is_saved_where_that_is_asked_for_and_thoughts_are_shown_where_t
     assert not paths.database_file().exists() and not paths.state_file().exists()
 
 
+def test_how_tokens_are_chosen_is_said_on_the_command_line() -> None:
+    done = llmtui("ask", "hello", *TINY, "--think", "off", "--logit-bias", "H=-100", "--logit-bias", "!!?=2")
+    assert done.returncode == ExitCode.FINE and done.stdout and not done.stdout.startswith("H")
+    assert "“!!?” is not one token of this model" in done.stderr
+    (conversation,) = saved()
+    assert conversation.sampling is not None
+    assert conversation.sampling.given == {"temperature": 0.0, "logit_bias": {"H": -100.0, "!!?": 2.0}}
+
+
+def test_an_answer_is_in_the_format_of_a_file(tmp_path: Path) -> None:
+    schema, grammar = tmp_path / "schema.json", tmp_path / "yes-or-no.gbnf"
+    schema.write_text('{"properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}')
+    grammar.write_text('root ::= "yes" | "no"')
+    done = llmtui("ask", "hello", *TINY, "--schema", str(schema), "--json")
+    record = json.loads(done.stdout)
+    assert isinstance(json.loads(record["answer"])["ok"], bool) and record["is_complete"]
+    assert record["thinking"] == THOUGHT
+    # The conversation keeps it.
+    again = llmtui("ask", "hello", *TINY, "--continue")
+    assert isinstance(json.loads(again.stdout)["ok"], bool)
+    done = llmtui("ask", "hello", *TINY, "--grammar", str(grammar), "--no-save")
+    assert done.stdout in ("yes\n", "no\n") and done.stderr == ""
+
+
+def test_a_format_that_is_not_kept_is_said(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "string", "minLength": 500}')
+    cut = llmtui("ask", "hello", *TINY, "--schema", str(schema), "--max-tokens", "30", "--think", "off")
+    assert cut.stdout.startswith('"')
+    assert "ended before it was complete" in cut.stderr
+    schema.write_text('{"type": "number", "minimum": 1}')
+    refused = llmtui("ask", "hello", *TINY, "--schema", str(schema))
+    assert refused.returncode == ExitCode.USAGE and '"minimum" at #' in refused.stderr and refused.stdout == ""
+    missing = llmtui("ask", "hello", *TINY, "--schema", str(tmp_path / "none.json"))
+    assert missing.returncode == ExitCode.USAGE and "none.json: No such file or directory." in missing.stderr
+    assert len(saved()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--top-k", "-1", "'-1' is not a whole number of 0 or more"),
+        ("--min-p", "2", "'2' is not a number from 0 to 1"),
+        ("--dry-base", "x", "'x' is not a number from 1 to 100"),
+        ("--logit-bias", "Hello", "'Hello' is not a token and a number from -100 to 100"),
+        ("--logit-bias", "Hello=-101", "'Hello=-101' is not a token and a number"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_of_sampling_is_refused(option: str, value: str, said: str) -> None:
+    done = llmtui("ask", "hello", *TINY, f"{option}={value}")
+    assert done.returncode == ExitCode.USAGE and said in done.stderr
+
+
 def test_a_pipe_and_files_follow_the_question(tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     notes.write_text("```\ncode\n```\n")

@@ -91,8 +91,8 @@ def test_json_reads_back_as_the_same_conversation() -> None:
     text = export.to_json(conversation)
 
     assert text.startswith('{\n  "format": "llmtui-conversation",\n  "version": 1,')
-    assert export.from_json(text) == conversation
-    assert export.from_json(text.encode()) == conversation
+    assert export.from_json(text).shown == conversation
+    assert export.from_json(text.encode()).shown == conversation
 
 
 @given(
@@ -102,7 +102,7 @@ def test_json_reads_back_as_the_same_conversation() -> None:
 def test_any_text_survives_json(question: str, reply: str) -> None:
     conversation = talk(chat.user_turn(question), answer(reply, question))
 
-    assert export.from_json(export.to_json(conversation)) == conversation
+    assert export.from_json(export.to_json(conversation)).shown == conversation
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_files_get_names_of_their_own_and_never_replace_one(tmp_path: Path) -> N
     assert [path.name for path in paths] == ["Why.md", "Why (2).md", "Why.json", "Why (3).md"]
     assert sorted(file.name for file in folder.iterdir()) == sorted(path.name for path in paths)
     assert paths[1].read_text() == export.to_markdown(conversation)
-    assert export.from_json(paths[2].read_bytes()) == conversation
+    assert export.from_json(paths[2].read_bytes()).shown == conversation
     assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
 
 
@@ -177,7 +177,7 @@ def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_pat
     conversation = talk(chat.user_turn("Why?"), chat.answer_turn("Qwen3"))
     file = export.write(conversation, tmp_path, "json")
 
-    found = export.read(file)
+    found = export.read(file).shown
 
     assert [(turn.text, turn.stop) for turn in found.turns] == [("Why?", None), ("", "crashed")]
     assert {found.id, *(turn.id for turn in found.turns)}.isdisjoint(
@@ -213,7 +213,7 @@ def test_an_export_holds_no_command_for_a_terminal_and_says_how_much_was_left_ou
     assert markdown.count("\u0301") == 8
     assert export.n_left_out(conversation, "markdown") >= 3 + 1 + 12 and export.n_left_out(conversation, "json") == 0
     assert not set(text) & {"\x1b", "\x9b", "\u202e", "\U000e0041"}
-    assert export.from_json(text) == conversation
+    assert export.from_json(text).shown == conversation
 
 
 SANE = PartialSampling(top_p=0.5)
@@ -223,14 +223,14 @@ SANE = PartialSampling(top_p=0.5)
 def test_times_are_seconds_whatever_unit_they_come_in(divisor: float) -> None:
     text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), updated_at=1.7e9 / divisor))
 
-    assert export.from_json(text).updated_at == pytest.approx(1.7e9)
+    assert export.from_json(text).shown.updated_at == pytest.approx(1.7e9)
 
 
 @pytest.mark.parametrize("time", [-1.0, 1e300, -1e300])
 def test_a_time_that_no_clock_shows_is_unknown(time: float) -> None:
     text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), created_at=time))
 
-    imported = export.from_json(text)
+    imported = export.from_json(text).shown
     assert imported.created_at == 0.0 and "1970" in export.to_markdown(imported)
 
 
@@ -243,7 +243,7 @@ def test_values_that_no_sampler_and_no_table_takes_are_mended() -> None:
         thinking_budget=2**60,
     )
 
-    imported = export.from_json(export.to_json(conversation))
+    imported = export.from_json(export.to_json(conversation)).shown
 
     assert (imported.sampling, imported.max_tokens, imported.thinking_budget) == (SANE, None, None)
     assert imported.turns[-1].n_reasoning == 2**53 and imported.turns[-1].speeds == (0.0,)
@@ -254,15 +254,15 @@ def test_values_that_no_sampler_and_no_table_takes_are_mended() -> None:
 def test_a_byte_order_mark_is_no_hindrance(encoding: str) -> None:
     conversation = talk(chat.user_turn("为什么?"))
 
-    assert export.from_json(export.to_json(conversation).encode(encoding)) == conversation
+    assert export.from_json(export.to_json(conversation).encode(encoding)).shown == conversation
 
 
 def test_halves_of_surrogate_pairs_and_bytes_that_are_no_utf8_are_replaced() -> None:
     text = export.to_json(talk(chat.user_turn("WORDS")))
 
     halves = text.replace("WORDS", r"\ud800 \\ud800 \ud83d\ude00 \udc00").encode()
-    assert export.from_json(halves).turns[0].text == "\ufffd \\ud800 😀 \ufffd"
-    assert export.from_json(text.encode().replace(b"WORDS", b"\xed\xa0\x80!")).turns[0].text.endswith("!")
+    assert export.from_json(halves).shown.turns[0].text == "\ufffd \\ud800 😀 \ufffd"
+    assert export.from_json(text.encode().replace(b"WORDS", b"\xed\xa0\x80!")).shown.turns[0].text.endswith("!")
 
 
 def test_what_is_too_much_is_refused_with_a_sentence() -> None:
@@ -281,7 +281,7 @@ def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path) -> None:
     conversation = talk(chat.user_turn("half \ud83d"))
 
     assert "half ?" in export.write(conversation, tmp_path, "markdown").read_text()
-    assert export.from_json(export.to_json(conversation)) == conversation
+    assert export.from_json(export.to_json(conversation)).shown == conversation
 
 
 def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out() -> None:

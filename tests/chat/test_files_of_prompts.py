@@ -48,8 +48,8 @@ async def test_a_file_is_kept_with_its_prompt_and_its_text_once(store: Store, pa
     assert n_texts(path) == 2
 
     await store.supersede(conversation.id, [another.id])
-    (gone,) = await store.superseded(conversation.id)
-    assert gone.turn.files == (NOTES,)
+    (gone,) = (await store.whole(conversation.id)).hidden
+    assert gone.files == (NOTES,) == (await store.turn(another.id)).files
     await store.create(question("Another"))
     await store.delete(conversation.id)
     assert n_texts(path) == 0 and len(await store.list()) == 1
@@ -93,7 +93,7 @@ def test_the_model_gets_the_files_before_the_question() -> None:
 def test_an_export_as_json_has_the_files_and_gives_them_back() -> None:
     conversation = about(NOTES, msgspec.structs.replace(SMALL, text="\x1b[2J"))
     text = export.to_json(conversation)
-    assert export.from_json(text) == conversation
+    assert export.from_json(text).shown == conversation
     assert export.n_left_out(conversation, "markdown") == 1
 
 
@@ -108,7 +108,7 @@ def test_an_import_bounds_what_it_says_of_files() -> None:
     hostile = Attachment(
         name="a\nb\x1b" + "x" * 9000, path="p" * 9000, text="t", n_bytes=-5, n_tokens=2**60, modified_at=1e300
     )
-    (file,) = export.from_json(export.to_json(about(hostile))).turns[0].files
+    (file,) = export.from_json(export.to_json(about(hostile))).shown.turns[0].files
     assert file.name.startswith("a b") and len(file.name) < 5000 and len(file.path) < 5000
     assert (file.n_bytes, file.n_tokens, file.modified_at, file.text) == (0, 2**53, 0.0, "t")
     too_much = about(*(Attachment(name=str(n), text="x" * (5 << 20)) for n in range(2)))

@@ -100,6 +100,7 @@ async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path) 
     await store.close()
 
     assert (old.text, old.swapped_bytes, old.is_loop, old.is_thought_cut) == ("Hello", 0, False, False)
+    assert not old.is_incomplete
     assert (new.text, new.swapped_bytes) == ("Hi", 120 << 20)
 
 

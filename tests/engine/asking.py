@@ -66,10 +66,10 @@ def messages(dialog: dict[str, Any]) -> list[Message]:
 
 
 async def ask(engine: Engine, *turns: Message, **options: Any) -> Reply:
-    """The greedy answer to a conversation."""
+    """The answer to a conversation, the greedy one unless another is asked for."""
     reply = Reply()
     async for event in engine.generate(
-        Generate(messages=tuple(turns), sampling=GREEDY, **{"max_tokens": 600, **options})
+        Generate(messages=tuple(turns), **{"sampling": GREEDY, "max_tokens": 600, **options})
     ):
         reply.add(event)
     assert reply.done

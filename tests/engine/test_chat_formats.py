@@ -287,6 +287,20 @@ async def test_thoughts_are_no_part_of_the_next_prompt(shared: Engine, tmp_path:
     assert len(lengths) == 1
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_where_thoughts_would_be_repeated_no_empty_ones_are(shared: Engine, tmp_path: Path) -> None:
+    """Qwen3.8 writes those of all earlier turns, unless told otherwise."""
+    thought = "{% if m.role == 'assistant' and PRESERVE %}<think></think>{% endif %}{{ m.content }}"
+    lengths = []
+    for preserve in ("preserve_thinking is undefined or preserve_thinking", "false"):
+        await load(
+            shared, tmp_path / "tape.gguf", CHATML.replace("{{ m.content }}", thought.replace("PRESERVE", preserve))
+        )
+        turns = (user("Hi"), Message(role="assistant", content="Hello!", reasoning="a thought"), user("And?"))
+        lengths.append((await shared.ask(Count(messages=turns))).n_tokens)
+    assert lengths[0] == lengths[1]
+
+
 @pytest.mark.parametrize("pieces", [["<", "think", ">\n"], ["<think>"]])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_thinking_budget_ends_a_thought_and_the_answer_comes(

@@ -73,6 +73,16 @@ CASES: dict[str, tuple[Marks, str, Part, tuple[str, str]]] = {
         "answer",
         ("", "So:\n```\n<think>\na\n</think>\n```\nok"),
     ),
+    "a thought about a tag within code": (
+        THINK,
+        "<think>it keeps the `\\n</think>\\n` block of each turn\n</think>\n\nyes",
+        "answer",
+        ("it keeps the `\\n</think>\\n` block of each turn", "yes"),
+    ),
+    "closed on a line with one backtick": (THINK, "<think>a ` b</think>\n\nyes", "answer", ("a ` b", "yes")),
+    "closed on such a line, before code": (THINK, "<think>a ` b</think>Use `x`", "answer", ("a ` b", "Use `x`")),
+    "closed behind code": (THINK, "<think>`a` b</think>`yes`", "answer", ("`a` b", "`yes`")),
+    "ended on a line with one backtick": (THINK, "<think>a ` b</think>yes", "answer", ("a ` b", "yes")),
     "a thought about tags": (
         THINK,
         "<think>what is `</think>`?</think>a tag",

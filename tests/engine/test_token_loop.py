@@ -33,7 +33,12 @@ SAMPLINGS = [
     msgspec.structs.replace(HOT, repeat_penalty=1.2, presence_penalty=1.5, frequency_penalty=0.5),
     msgspec.structs.replace(HOT, presence_penalty=-2.0),
     msgspec.structs.replace(HOT, min_p=0.02, top_k=0),
+    msgspec.structs.replace(HOT, dry_multiplier=2.0, dry_last_n=200, typical_p=0.9),
+    msgspec.structs.replace(HOT, xtc_probability=0.5, xtc_threshold=0.05),
+    Sampling(temperature=0.0, dry_multiplier=2.0, dry_last_n=200, logit_bias={" the": -100.0, "e": -3.0}),
 ]
+RAISED = Sampling(temperature=0.0, logit_bias={" the": 5.0})
+"""Needs all candidates, so that drafts cannot be made of it."""
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
 
@@ -47,7 +52,7 @@ def check(what: str, sampling: Sampling = HOT, model: Path = DENSE) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", [*SAMPLINGS, RAISED])
 def test_both_loops_choose_the_same_tokens(sampling: Sampling) -> None:
     done = check("tokens", sampling)
     assert done["compiled"] == done["python"]

@@ -44,7 +44,7 @@ def counting_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_end(runtime: Path) -> None:
     assert llmtui("ask", "hello", *TINY, "--keep").stdout == f"{HELLO}\n"
     (host,) = hosts()
-    assert (host["phase"], host["path"], host["title"]) == ("ready", str(DENSE), "hello")
+    assert (host["phase"], host["path"], host["sessions"][0]["title"]) == ("ready", str(DENSE), "hello")
     processes = [psutil.Process(host["pid"]), *psutil.Process(host["pid"]).children(recursive=True)]
     assert processes[0].memory_info().rss < 60 << 20
 

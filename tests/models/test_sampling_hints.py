@@ -31,9 +31,18 @@ def test_all_that_llmtui_has_is_read(tmp_path: Path) -> None:
         min_p=0.01,
         penalty_repeat=1.05,
         penalty_last_n=Typed(I32, -1),
+        xtc_probability=0.5,
+        xtc_threshold=0.15,
     )
     assert found.sampling == PartialSampling(
-        temperature=0.15, top_k=7, top_p=0.9, min_p=0.01, repeat_penalty=1.05, penalty_last_n=-1
+        temperature=0.15,
+        top_k=7,
+        top_p=0.9,
+        min_p=0.01,
+        repeat_penalty=1.05,
+        penalty_last_n=-1,
+        xtc_probability=0.5,
+        xtc_threshold=0.15,
     )
     assert found.unknown_sampling == ()
 
@@ -86,7 +95,15 @@ def test_minus_one_takes_all_tokens_as_0_does(tmp_path: Path) -> None:
 def test_a_sampler_that_the_sequence_leaves_out_is_off(tmp_path: Path) -> None:
     found = described(tmp_path, sequence="top-k;temp", top_p=0.5, temp=0.8)
     assert found.sampling == PartialSampling(
-        temperature=0.8, top_p=1.0, min_p=0.0, repeat_penalty=1.0, presence_penalty=0.0, frequency_penalty=0.0
+        temperature=0.8,
+        top_p=1.0,
+        min_p=0.0,
+        typical_p=1.0,
+        repeat_penalty=1.0,
+        presence_penalty=0.0,
+        frequency_penalty=0.0,
+        dry_multiplier=0.0,
+        xtc_probability=0.0,
     )
     assert found.unknown_sampling == ()
 
@@ -99,13 +116,11 @@ def test_a_sequence_of_nothing_that_there_is_counts_as_none(tmp_path: Path, sequ
 @pytest.mark.parametrize(
     ("hints", "unknown"),
     [
-        ({"xtc_probability": 0.5, "xtc_threshold": 0.1}, ("XTC",)),
-        ({"xtc_probability": 0.0}, ()),
-        ({"xtc_probability": 0.5, "xtc_threshold": 0.6}, ()),
-        ({"xtc_probability": 0.5, "sequence": "top_k;temperature"}, ()),
+        ({"xtc_probability": 0.5, "xtc_threshold": 0.1}, ()),
         ({"mirostat": Typed(I32, 2), "mirostat_tau": 5.0}, ("Mirostat",)),
         ({"mirostat": Typed(I32, 0)}, ()),
         ({"sequence": "penalties;dry;top_k;typ_p;top_p;min_p;xtc;temperature"}, ()),
+        ({"sequence": "xtc;typ_p;temperature"}, ("another order of samplers",)),
         ({"sequence": "temperature;top_k"}, ("another order of samplers",)),
         ({"sequence": "infill;temperature", "mirostat": 1}, ("Mirostat", "the infill sampler")),
     ],

@@ -7,20 +7,24 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.conftest import DENSE
 from tests.loads import loaded_as
 from tui.chat.conversation import Turn, new_conversation, user_turn, with_turn
+from tui.chat.store import StoreError
 from tui.config.problems import ConfigProblem
 from tui.downloads.records import Download, Order, OrderedFile, Problem
 from tui.hubs.records import RepoId
 from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
+from tui.models.library import inspect
 from tui.protocol.death import examine
-from tui.protocol.messages import ContextRestored, Delta, Prefill, Started
+from tui.protocol.messages import ContextRestored, Delta, Hello, Prefill, Started
 from tui.protocol.records import ErrorInfo, Timings
 from tui.session import events
 from tui.session.events import Announcer, PhaseChanged, decode, encode
 from tui.session.loads import Reload
 from tui.session.speed import SpeedNow
+from tui.session.standing import ModelStands, SessionStands
 
 TURN = Turn(
     id="a", role="assistant", text="Hello", created_at=1.0, stop="stop", timings=Timings(n_decode=3), backend=("CPU",)
@@ -52,6 +56,7 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
         turn_id="a",
     ),
     events.LoadFailed(path=Path("/models/b.gguf"), info=ErrorInfo(kind="model_not_found", detail="no such file")),
+    events.TurnAwaited(n_before=2),
     events.EngineLost(death=examine(-9, ["loading"], "loading")),
     events.CacheRestored(restored=ContextRestored(n_tokens=9, problem="damaged")),
     events.ContextUsed(n_used=3, n_ctx=64, n_system=2),
@@ -89,6 +94,21 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     events.DownloadRefused(problem=Problem(kind="disk_full")),
     events.ProblemFound(problem=ConfigProblem(file=Path("/etc/settings.toml"), key="load.n_ctx", message="too small")),
     events.FaultFound(kind="KeyError", detail="'x'"),
+    ModelStands(
+        alive=True,
+        pid=7,
+        hello=Hello(pid=7, llama_cpp="0.3", devices=()),
+        loaded=LOADED,
+        path=Path("/models/a.gguf"),
+        name="a",
+        headers={"/models/a.gguf": inspect(DENSE).info},
+    ),
+    SessionStands(head=CONVERSATION, is_saved=True, can_answer=True, n_used=3),
+    events.SavingFailed(error=StoreError("full", Path("/data/chats.db"), "no room", 2).fault),
+    events.NoHost(why="No room."),
+    events.LineBroken(why="It does not answer."),
+    events.KeysMoved(are_here=False),
+    events.HostLost(was_writing=True),
 )
 
 

@@ -40,7 +40,7 @@ class Desk:
         self.store = store
         self.opened = OpenConversation(store, Settings())
         self.speeds = PrefillSpeeds()
-        self.replacing = Replacing(self.opened, store, is_writing=lambda: False, tell=self.told.append)
+        self.replacing = Replacing(self.opened, is_writing=lambda: False, tell=self.told.append)
         engine = ScriptedEngine()
         phase = EnginePhase(engine, lambda: False, lambda _: None)
         self.meter = ContextMeter(engine, self.opened, phase, self.told.append)
@@ -175,8 +175,8 @@ async def test_a_word_of_the_new_answer_settles_what_it_replaces(desk: Desk) -> 
     assert [turn.text for turn in desk.opened.now.turns] == ["ping", "other"]
     assert (desk.opened.now.turns[-1].stop, desk.opened.now.turns[-1].error) == ("crashed", "the engine died")
     await desk.store.settled()
-    versions = await desk.replacing.versions()
-    assert [turn.text for version in versions for turn in version.turns] == ["pong"]
+    whole = await desk.store.whole(desk.opened.now.id)
+    assert [turn.text for turn in whole.hidden] == ["pong"]
 
 
 async def test_what_was_swapped_out_meanwhile_is_kept_with_the_answer(desk: Desk) -> None:

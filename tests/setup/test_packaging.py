@@ -89,7 +89,7 @@ def test_what_draws_pictures_comes_with_every_install(wheel: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
     assert "matplotlib>=3.8" in metadata.get_all("Requires-Dist", [])
-    assert metadata.get_all("Provides-Extra") is None
+    assert metadata.get_all("Provides-Extra") == ["documents"]
 
 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:

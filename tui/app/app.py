@@ -28,6 +28,7 @@ from tui.app import file_phrases, phrases
 from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
+from tui.app.new_session import new_session
 from tui.app.notices import Notices, show_newest
 from tui.app.screens.flows import ACTS, at_work
 from tui.app.screens.main import MainScreen
@@ -47,7 +48,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme
-from tui.session.controller import Controller
+from tui.session.events import AnySessionEvent, SavingFailed
 from tui.session.interface import Session
 from tui.words import tr
 
@@ -91,13 +92,16 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         """What is wrong with the user's files, for the screen that shows it."""
         self.unsaved: StoreError | None = None
         """Why conversations could not be saved at the end, if so: what waited is lost then."""
+        self.goes_on = False
+        """Something runs in the background that was left there."""
         self._leaving: asyncio.Task[None] | None = None
         self._notifications: Notices = Notices()
         self._keys = KeyOrder(self, super().on_event, self._is_ready_for_keys, self._dialogs_coming)
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
-        self.controller: Session = Controller(settings, state, self.store, options)
+        self.controller: Session = new_session(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
+        self.controller.listen(self._hear)
         bind(self, keymap, "app")
         configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()
@@ -257,6 +261,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             title = tr("Not saved") if is_lost else tr("Conversations")
             self.notify(str(error), title=title, severity="error", timeout=15, markup=False)
 
+    def _hear(self, event: AnySessionEvent) -> None:
+        """A session elsewhere has a store of its own."""
+        if isinstance(event, SavingFailed):
+            self._store_trouble(event.error.error if event.error is not None else None)
+
     async def _watch_terminal(self, driver: TerminalDriver) -> None:
         """Without a controlling terminal there is no SIGHUP, and what is closed may not end the input."""
         async for _ in beats(TERMINAL_CHECK_S):
@@ -340,22 +349,47 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
         if any(screen.id == QUIT_QUESTION for screen in self.screen_stack):
             return
-        if self.store.n_unsaved:  # there may be room by now
+        controller = self.controller
+        if controller.n_unsaved:  # there may be room by now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_S):
+                    await controller.save_now()
                     await self.store.flush()
-        if self.store.n_unsaved:
-            detail = file_phrases.unsaved(self.store.n_unsaved, self.keymap)
+        if controller.n_unsaved:
+            detail = file_phrases.unsaved(controller.n_unsaved, self.keymap)
             question = ConfirmScreen(
                 tr("Quit without saving?"), self.keymap, detail=detail, yes=tr("Quit anyway"), no=tr("Stay")
             )
-        elif self.settings.ui.confirm_quit and self.controller.is_writing:
+        elif controller.outlives and controller.is_busy:
+            await self._ask_what_goes_on()
+            return
+        elif self.settings.ui.confirm_quit and controller.is_writing:
             question = ConfirmScreen(tr("An answer is being written. Stop it and quit?"), self.keymap)
         else:
-            self.exit(0)
+            self._quit()
             return
         question.id = QUIT_QUESTION
-        self.push_screen(question, lambda sure: self.exit(0) if sure else None)
+        self.push_screen(question, lambda sure: self._quit() if sure else None)
+
+    def _quit(self) -> None:
+        """End all, here and in the background."""
+        self.controller.leaves_running = False
+        self.exit(0)
+
+    async def _ask_what_goes_on(self) -> None:
+        from tui.app.screens.leaving import END, STAY, leaving
+
+        question = leaving(self.controller, self.keymap)
+        question.id = QUIT_QUESTION
+
+        def answered(choice: str | None) -> None:
+            if choice == STAY:
+                self.goes_on = True
+                self.exit(0)
+            elif choice == END:
+                self._quit()
+
+        self.push_screen(question, answered)
 
     def action_redraw(self) -> None:
         if isinstance(self._driver, TerminalDriver):

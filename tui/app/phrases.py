@@ -7,16 +7,14 @@ Constants are in English, to be translated where they are shown: `tr(phrases.NO_
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.app.bindings import Keymap, small_title_of, title_of
 from tui.app.markdown.blocks import CodeBlock
-from tui.app.moments import when
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.base import format
-from tui.base.text import clean, fit_columns, one_line
+from tui.base.text import clean, fit_columns
 from tui.config.keymap import display_keys
 from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
@@ -24,7 +22,6 @@ from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Start
 from tui.protocol.records import ErrorInfo
 from tui.session.events import ConversationGone, FaultFound, Phase
 from tui.session.loads import Reload
-from tui.session.replacing import Version
 from tui.words import mark, tr, trn
 
 if TYPE_CHECKING:
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
 
 CODE_COLUMNS = 40
 """What a list shows of the first line of a code block."""
-VERSION_COLUMNS = 36
-"""And of what was replaced."""
 
 
 def threads(loaded: Loaded) -> str:
@@ -150,26 +145,17 @@ def conversation_gone(event: ConversationGone) -> str:
     )
 
 
-def version(replaced: Version, now: datetime | None = None) -> tuple[str, str]:
-    """Messages that were replaced together, as a list shows them: their first words; how many, and since when."""
-    first = next(turn for turn in replaced.turns if turn.text.strip())
-    words = fit_columns(one_line(first.text.strip()[:400]), VERSION_COLUMNS)
-    time = when(replaced.replaced_at, now or datetime.now())
-    note = trn("{n} message, {time}", "{n} messages, {time}", len(replaced.turns), time=time)
-    return tr("You: {words}", words=words) if first.role == "user" else words, note
-
-
 PUT_BACK = mark("What was there before is back.")
 
 
 def replaced(n: int, keymap: Keymap) -> str:
-    """That an edited prompt or a new answer replaces more than itself."""
+    """That an edited prompt or a new answer takes the place of more than itself."""
     return trn(
-        "{n} message is replaced. “{action}” in the palette{key} shows it again.",
-        "{n} messages are replaced. “{action}” in the palette{key} shows them again.",
+        "{n} message stays in another branch: “{action}”{key} shows it.",
+        "{n} messages stay in another branch: “{action}”{key} shows them.",
         n,
-        action=title_of("bring_back"),
-        key=hint(keymap, "palette"),
+        action=title_of("branches"),
+        key=hint(keymap, "branches"),
     )
 
 

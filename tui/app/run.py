@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from tui.app import file_phrases, hub_phrases
+from tui.app import file_phrases, host_phrases, hub_phrases
 from tui.app.app import ENDING, LlmtuiApp
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
@@ -19,6 +19,7 @@ from tui.config.logfile import log_to_file
 from tui.config.options import AppOptions
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
+from tui.words import tr
 
 
 def make_app(options: AppOptions) -> LlmtuiApp:
@@ -51,6 +52,8 @@ def run(options: AppOptions) -> int:
     if not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno()):
         for sentence in file_phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
             say_error(sentence)
+        if app.goes_on:
+            say(tr(host_phrases.GOES_ON))
         if told := hub_phrases.goes_on(app.controller.fetching.all):
             say(told)
     return code

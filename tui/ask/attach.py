@@ -16,7 +16,7 @@ from tui.base.stdout import CannotWrite
 from tui.host import client
 from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
-from tui.host.messages import Caught, FollowHost, Happened, Rested
+from tui.host.messages import Caught, Closed, FollowHost, Happened, Rested
 from tui.host.scene import Scene, after
 from tui.host.scene import decode as decode_scene
 from tui.session.events import decode
@@ -25,18 +25,18 @@ from tui.shell.trouble import complain, say
 from tui.words import tr
 
 
-def attach() -> ExitCode:
-    """Print it to its end, and say how that went. Raises `CannotWrite`, and `BrokenPipeError` when whoever read has
-    left."""
-    return signals.run(_attach())
+def attach(session: str = "") -> ExitCode:
+    """Print it to its end, that of the session with this id or of the one that was asked last; how that went. Raises
+    `CannotWrite`, and `BrokenPipeError` when whoever read has left."""
+    return signals.run(_attach(session))
 
 
-async def _attach() -> ExitCode:
+async def _attach(session: str) -> ExitCode:
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     output = Output(sys.stdout.fileno(), lambda error: None if failed.done() else failed.set_exception(error))
     stream = TextStream(output, sys.stdout)
     viewer = Viewer(stream.write, stream.end)
-    following = asyncio.create_task(follow(viewer))
+    following = asyncio.create_task(follow(viewer, session))
     try:
         both: list[asyncio.Future[Any]] = [following, failed]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -53,6 +53,9 @@ async def _attach() -> ExitCode:
         raise
     except OSError as error:
         raise CannotWrite(os_reason(error)) from error
+    except NoSuchSession as error:
+        complain(str(error))
+        return ExitCode.USAGE
     except HostProblem as error:
         complain(str(error))
         return ExitCode.ENGINE
@@ -66,7 +69,7 @@ async def _attach() -> ExitCode:
     return ExitCode.FINE
 
 
-async def follow(viewer: Viewer) -> bool:
+async def follow(viewer: Viewer, session: str = "") -> bool:
     """Show it to its end, over as many lines as it takes; False where there is no host. Raises `HostProblem` when the
     host ends before the answer does."""
     line = await client.find()
@@ -75,7 +78,7 @@ async def follow(viewer: Viewer) -> bool:
     while True:
         try:
             async with line:
-                return await _heard(line, viewer)
+                return await _heard(line, viewer, session)
         except HostProblem:
             # One that had too much to say for how slowly it was read has cut the line, and is still there.
             again = await client.find()
@@ -84,12 +87,18 @@ async def follow(viewer: Viewer) -> bool:
             line = again
 
 
-async def _heard(line: HostLine, viewer: Viewer) -> bool:
-    line.send(FollowHost(after=viewer.number))
+async def _heard(line: HostLine, viewer: Viewer, session: str) -> bool:
+    line.send(FollowHost(after=viewer.number, session=session))
     while not isinstance(message := await line.next(), Rested):
+        if isinstance(message, Closed):
+            raise NoSuchSession(message.sentence)
         if isinstance(message, Caught | Happened):
             viewer.take(message)
     return True
+
+
+class NoSuchSession(Exception):
+    """There is no session with this id; the message says so."""
 
 
 class Viewer:
@@ -102,7 +111,7 @@ class Viewer:
         """Of the last event that was heard, directly or as part of a scene; -1 for none."""
         self.scene = Scene()
         self._turn = ""
-        self._n_written = 0
+        self._written = ""
         self.has_begun = False
         """There is an answer."""
 
@@ -116,9 +125,11 @@ class Viewer:
         answer = self.scene.answer
         if answer is None:
             return
-        if answer.id != self._turn or len(answer.text) < self._n_written:  # the latter: all of it was thinking
+        is_other = isinstance(message, Caught) and not answer.text.startswith(self._written)
+        # Shorter, or another one: all that was written was thinking.
+        if answer.id != self._turn or is_other or len(answer.text) < len(self._written):
             self._end()
-            self._turn, self._n_written = answer.id, 0
+            self._turn, self._written = answer.id, ""
         self.has_begun = True
-        self._write(answer.text[self._n_written :])
-        self._n_written = len(answer.text)
+        self._write(answer.text[len(self._written) :])
+        self._written = answer.text

@@ -27,7 +27,7 @@ from tui.files.reading import MOST_BYTES
 from tui.host import client
 from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
-from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
+from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
 from tui.session.events import decode
@@ -182,8 +182,6 @@ class _Ask:
         reply = self._reply
         while True:
             match await host.next():
-                case Waiting(n_before=n):
-                    reply.wait(n)
                 case Begun(model=name, loaded=loaded):
                     reply.begin(name, loaded)
                 case Remark(sentence=sentence):
@@ -234,6 +232,8 @@ class _Ask:
         turn = reply.turn
         if turn is None or self._options.as_json:
             return ""
+        if turn.is_incomplete:
+            return tr("The answer ended before it was complete, so it is not in the format that was asked for.")
         if turn.is_loop:
             return tr("The answer kept repeating itself.")
         if turn.stop == "context":

@@ -14,6 +14,7 @@ def record(reply: Reply, turn: Turn, conversation_id: str) -> dict[str, object]:
         "answer": turn.text,
         "thinking": turn.reasoning,
         "stop": turn.stop,
+        "is_complete": not turn.is_incomplete,
         "error": turn.error,
         "model": turn.model,
         "path": reply.loaded.path if reply.loaded else None,

@@ -13,6 +13,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import takes_colours
 from tui.base.text import clean_piece
 from tui.chat.conversation import Turn
+from tui.config.biastext import left_out
 from tui.config.options import AskOptions
 from tui.protocol.messages import Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -47,13 +48,11 @@ class Reply:
         if loaded is None:
             self._line.say(0, tr("loading {model}", model=name))
 
-    def wait(self, n_before: int) -> None:
-        """Others are answered first."""
-        self._line.put(trn("waiting for {n} other question", "waiting for {n} other questions", n_before))
-
     def hear(self, event: events.AnySessionEvent) -> None:
         """Whatever the session tells."""
         match event:
+            case events.TurnAwaited(n_before=n) if n:
+                self._line.put(trn("waiting for {n} other question", "waiting for {n} other questions", n))
             case events.LoadAdvanced(fraction=fraction):
                 self._line.say(fraction, tr("loading {model}", model=self._name))
             case events.ModelLoaded(loaded=loaded):
@@ -102,6 +101,8 @@ class Reply:
 
     def _started(self, started: Started) -> None:
         self.started = started
+        if note := left_out(started.biases_left_out):
+            self.say(note)
         if started.n_dropped:
             self.say(
                 trn(
@@ -141,6 +142,8 @@ class Reply:
         if info.kind == "context_overflow":
             return ExitCode.USAGE, self._too_long(info)
         detail = info.text.rstrip(".。")
+        if info.kind == "bad_format":
+            return ExitCode.USAGE, tr("There is no answer: {reason}.", reason=detail)
         advice = {
             "out_of_memory": tr("Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."),
             "template": tr("Another chat template can be given with --chat-template FILE."),

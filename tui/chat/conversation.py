@@ -13,8 +13,9 @@ from typing import Literal
 import msgspec
 
 from tui.base.text import fit_columns, one_line
+from tui.chat import tree
 from tui.files.attachment import Attachment, with_files
-from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
 TurnStop = StopReason | Literal["crashed"]
@@ -54,8 +55,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The answer ended in a repetition of itself."""
     is_thought_cut: bool = False
     """`reasoning` was ended by the thinking budget."""
+    is_incomplete: bool = False
+    """The answer ended before it was what the conversation's `answer_format` asks for."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
+    edited_at: float = 0.0
+    """Unix time at which a person changed the words of the answer; 0 where they are the model's."""
     files: tuple[Attachment, ...] = ()
     """What a prompt is about: texts that stand before its own where a model gets it."""
 
@@ -71,7 +76,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A linear conversation: every turn follows the one before it."""
+    """A conversation as it is shown: one path through the tree of its turns, each after the one before it."""
 
     id: str
     created_at: float
@@ -89,8 +94,27 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of an answer at most, 0 for no limit; None takes the settings'."""
     thinking_budget: int | None = None
     """Tokens after which a thought is ended, 0 for never; None takes the settings'."""
+    answer_format: AnswerFormat | None = None
+    """What answers must keep to; None leaves that to the model."""
+    preset: str = ""
+    """Name of the preset that was taken last; what was changed since is not in it."""
     model_path: str = ""
     turns: tuple[Turn, ...] = ()
+    places: tree.Places = ()
+    """Where all of its turns stand, those included that are not shown; empty while there is only one path."""
+
+
+class WholeConversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation with all of its branches."""
+
+    shown: Conversation
+    hidden: tuple[Turn, ...] = ()
+    """The turns that are not shown; `shown.places` says where they stand."""
+
+
+def places_of(conversation: Conversation) -> tree.Places:
+    """Where all of its turns stand, whether or not there are branches."""
+    return conversation.places or tree.in_line(turn.id for turn in conversation.turns)
 
 
 def new_id() -> str:
@@ -138,6 +162,12 @@ def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
     return Turn(id=new_id(), role="assistant", text="", created_at=time.time(), model=model, backend=tuple(backend))
 
 
+def edited_answer(turn: Turn, text: str) -> Turn:
+    """Another answer, with the words that a person gave it in place of the model's."""
+    now = time.time()
+    return msgspec.structs.replace(turn, id=new_id(), text=encodable(text), created_at=now, edited_at=now)
+
+
 def finished(
     turn: Turn,
     *,
@@ -149,6 +179,7 @@ def finished(
     error: str | None = None,
     is_loop: bool = False,
     is_thought_cut: bool = False,
+    is_incomplete: bool = False,
 ) -> Turn:
     """The answer `turn` at its end; thinking's duration and token count are taken from `timings`."""
     return msgspec.structs.replace(
@@ -163,33 +194,38 @@ def finished(
         error=error,
         is_loop=is_loop,
         is_thought_cut=is_thought_cut,
+        is_incomplete=is_incomplete,
     )
 
 
 def with_turn(conversation: Conversation, turn: Turn) -> Conversation:
     """The conversation with `turn` in the place of the turn of the same id, or else at the end. The first message of
     the user gives a conversation without a title its title."""
-    turns = list(conversation.turns)
+    turns, places = list(conversation.turns), conversation.places
     for index, old in enumerate(turns):
         if old.id == turn.id:
             turns[index] = turn
             break
     else:
         turns.append(turn)
+        places = places and tree.with_added(places, turn.id)
     title = conversation.title
     if not title and turn.role == "user":
         title = title_from(turn.text)
-    return msgspec.structs.replace(conversation, turns=tuple(turns), title=title, updated_at=time.time())
+    return msgspec.structs.replace(conversation, turns=tuple(turns), places=places, title=title, updated_at=time.time())
 
 
 def truncate_from(conversation: Conversation, turn_id: str) -> tuple[Conversation, tuple[Turn, ...]]:
-    """Cut the turn `turn_id` and all that follow it; gives what is left and what was cut.
+    """Cut the turn `turn_id` and all that follow it off what is shown; gives what is left and what was cut, which is a
+    branch from now on.
 
     Edit-and-resend cuts from the user's turn, regenerate from the answer. Raises KeyError for a turn that is not there.
     """
     for index, turn in enumerate(conversation.turns):
         if turn.id == turn_id:
-            left = msgspec.structs.replace(conversation, turns=conversation.turns[:index], updated_at=time.time())
+            now, turns = time.time(), conversation.turns[:index]
+            places = tree.with_shown(places_of(conversation), {turn.id for turn in turns}, now)
+            left = msgspec.structs.replace(conversation, turns=turns, places=places, updated_at=now)
             return left, conversation.turns[index:]
     raise KeyError(turn_id)
 
@@ -201,13 +237,50 @@ def last_answer(conversation: Conversation) -> Turn | None:
 
 
 def copy_with_new_ids(conversation: Conversation) -> Conversation:
-    """The same conversation under ids of its own, so that an imported one never meets the original in the store. An
+    """What is shown of the conversation under ids of its own, so that it never meets the original in the store. An
     answer that was being written then is broken off: nobody goes on with it."""
-    turns = tuple(
-        msgspec.structs.replace(turn, id=new_id(), stop="crashed" if turn.is_streaming else turn.stop)
-        for turn in conversation.turns
+    turns = tuple(_copied(turn, new_id()) for turn in conversation.turns)
+    return msgspec.structs.replace(conversation, id=new_id(), turns=turns, places=())
+
+
+def copy_up_to(conversation: Conversation, turn_id: str) -> Conversation:
+    """A new conversation that begins as this one does, up to this turn. Raises KeyError for one that is not shown."""
+    n = next((number for number, turn in enumerate(conversation.turns, start=1) if turn.id == turn_id), 0)
+    if not n:
+        raise KeyError(turn_id)
+    now = time.time()
+    begun = msgspec.structs.replace(conversation, turns=conversation.turns[:n], created_at=now, updated_at=now)
+    return copy_with_new_ids(begun)
+
+
+def copy_whole_with_new_ids(whole: WholeConversation) -> WholeConversation:
+    """As `copy_with_new_ids`, with all branches."""
+    shown, hidden = whole.shown, whole.hidden
+    names = {turn.id: new_id() for turn in (*shown.turns, *hidden)}
+    if not hidden or len(names) < len(shown.turns) + len(hidden):
+        return WholeConversation(shown=copy_with_new_ids(shown))
+    given = {place.id: place for place in shown.places}
+    path = {turn.id for turn in shown.turns}
+    places = tree.agreed(
+        (place.id, place.parent, 0.0 if place.id in path else place.left_at or shown.updated_at or 1.0)
+        for place in given.values()
+        if place.id in names
     )
-    return msgspec.structs.replace(conversation, id=new_id(), turns=turns)
+    if tree.shown(places) != tuple(turn.id for turn in shown.turns):  # it does not say how these follow each other
+        return WholeConversation(shown=copy_with_new_ids(shown))
+    copy = msgspec.structs.replace(
+        shown,
+        id=new_id(),
+        turns=tuple(_copied(turn, names[turn.id]) for turn in shown.turns),
+        places=tree.renamed(places, names),
+    )
+    return WholeConversation(
+        shown=copy, hidden=tuple(_copied(turn, names[turn.id]) for turn in hidden if turn.id in given)
+    )
+
+
+def _copied(turn: Turn, id_: str) -> Turn:
+    return msgspec.structs.replace(turn, id=id_, stop="crashed" if turn.is_streaming else turn.stop)
 
 
 def to_messages(conversation: Conversation) -> tuple[Message, ...]:

@@ -1,8 +1,10 @@
 """Conversations as files: Markdown to read, JSON to keep and to import again.
 
-The JSON is one object, `{"format": "llmtui-conversation", "version": 1, "conversation": {...}}`. Its `conversation` has
-the fields of `Conversation`, whose `turns` have those of `Turn`, the oldest first. Times are Unix seconds, durations
-seconds; fields that hold their default may be left out by other writers.
+The JSON is one object, `{"format": "llmtui-conversation", "version": 1, "conversation": {...}, "hidden": [...]}`. Its
+`conversation` has the fields of `Conversation`, whose `turns` have those of `Turn`, the oldest first; they are what was
+shown. `hidden` are the turns of other branches, and `places` in the conversation says where all of them stand: both
+are empty where there is one path only. Times are Unix seconds, durations seconds; fields that hold their default may be
+left out by other writers. Markdown has what is shown.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from tui.base import format, private
 from tui.base.newfile import NewFile
 from tui.base.oserrors import os_reason
 from tui.base.text import clean, fit_columns, n_harmful, one_line
-from tui.chat.conversation import Conversation, Turn, TurnStop, copy_with_new_ids, encodable
-from tui.chat.mending import mended, moment
+from tui.chat.conversation import Conversation, Turn, TurnStop, WholeConversation, copy_whole_with_new_ids, encodable
+from tui.chat.mending import mended, mended_turn, moment
 from tui.files.attachment import Attachment, fenced
 from tui.files.reading import MOST_BYTES as MOST_FILE_CHARS
 from tui.words import mark, tr, trn
@@ -75,17 +77,19 @@ class _ExportFile(msgspec.Struct):
     format: str
     version: int
     conversation: Conversation
+    hidden: tuple[Turn, ...] = ()
 
 
-def to_json(conversation: Conversation) -> str:
-    """The whole conversation, indented, as the format at the top of this file."""
-    encoded = msgspec.json.encode(_ExportFile(FORMAT, VERSION, conversation))
+def to_json(conversation: Conversation, hidden: tuple[Turn, ...] = ()) -> str:
+    """The whole conversation, indented, as the format at the top of this file. `hidden` are the turns of its branches
+    that are not shown."""
+    encoded = msgspec.json.encode(_ExportFile(FORMAT, VERSION, conversation, hidden))
     text = msgspec.json.format(encoded, indent=2).decode() + "\n"
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
-def from_json(text: str | bytes) -> Conversation:
-    """The conversation that `to_json` wrote, ids included; see `conversation.copy_with_new_ids`. ImportProblem."""
+def from_json(text: str | bytes) -> WholeConversation:
+    """What `to_json` wrote, ids included; see `conversation.copy_whole_with_new_ids`. ImportProblem."""
     try:
         text = _as_text(text)
         header = msgspec.json.decode(text, type=_ExportHeader)
@@ -108,13 +112,14 @@ def from_json(text: str | bytes) -> Conversation:
             )
         )
     try:
-        conversation = msgspec.json.decode(text, type=_ExportFile).conversation
+        file = msgspec.json.decode(text, type=_ExportFile)
     except _NOT_READ as error:
         raise ImportProblem(tr("This conversation is damaged: {why}.", why=_why(error))) from error
-    longest = max((len(turn.text) + len(turn.reasoning) for turn in conversation.turns), default=0)
-    if any(sum(len(file.text) for file in turn.files) > MOST_FILE_CHARS for turn in conversation.turns):
+    turns = (*file.conversation.turns, *file.hidden)
+    longest = max((len(turn.text) + len(turn.reasoning) for turn in turns), default=0)
+    if any(sum(len(one.text) for one in turn.files) > MOST_FILE_CHARS for turn in turns):
         raise ImportProblem(tr("The files of one of its messages have more than {n} MiB.", n=MOST_FILE_CHARS >> 20))
-    if max(longest, len(conversation.system_prompt)) > MAX_TURN_CHARS:
+    if max(longest, len(file.conversation.system_prompt)) > MAX_TURN_CHARS:
         raise ImportProblem(
             tr(
                 "One of its messages has {n} characters. llmtui takes {most}: split or shorten it.",
@@ -122,15 +127,15 @@ def from_json(text: str | bytes) -> Conversation:
                 most=f"{MAX_TURN_CHARS:,}",
             )
         )
-    if len(conversation.turns) > MAX_TURNS:
+    if len(turns) > MAX_TURNS:
         raise ImportProblem(
             tr(
                 "It has {n} messages; llmtui takes {most}. Split the file.",
-                n=f"{len(conversation.turns):,}",
+                n=f"{len(turns):,}",
                 most=f"{MAX_TURNS:,}",
             )
         )
-    return mended(conversation)
+    return WholeConversation(shown=mended(file.conversation), hidden=tuple(map(mended_turn, file.hidden)))
 
 
 def _as_text(data: str | bytes) -> str:
@@ -154,7 +159,7 @@ def _why(error: BaseException) -> str:
     return fit_columns(one_line(str(error)[:1000]), 160).rstrip(".")
 
 
-def read(file: Path) -> Conversation:
+def read(file: Path) -> WholeConversation:
     """The conversation in a file that `write` made as JSON, as a new one with ids of its own. Raises ImportProblem."""
     try:
         about = file.stat()
@@ -171,7 +176,7 @@ def read(file: Path) -> Conversation:
         raise ImportProblem(tr("There is no such file.")) from error
     except OSError as error:
         raise ImportProblem(tr("It cannot be read: {why}.", why=os_reason(error))) from error
-    return copy_with_new_ids(from_json(text))
+    return copy_whole_with_new_ids(from_json(text))
 
 
 def to_markdown(conversation: Conversation, *, thinking: bool = True, stats: bool = False) -> str:
@@ -216,10 +221,21 @@ def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str
     return "\n\n".join(parts) + "\n"
 
 
-def write(conversation: Conversation, folder: Path, kind: Kind, *, thinking: bool = True, stats: bool = False) -> Path:
+def write(
+    conversation: Conversation,
+    folder: Path,
+    kind: Kind,
+    *,
+    thinking: bool = True,
+    stats: bool = False,
+    hidden: tuple[Turn, ...] = (),
+) -> Path:
     """Export into a new file of `folder`, named after the title; gives its path. Either the whole file appears or
     none, and no file is ever overwritten. Raises OSError."""
-    text = to_json(conversation) if kind == "json" else to_markdown(conversation, thinking=thinking, stats=stats)
+    if kind == "json":
+        text = to_json(conversation, hidden)
+    else:
+        text = to_markdown(conversation, thinking=thinking, stats=stats)
     private.folder(folder)
     with NewFile(folder) as new:
         new.stream.write(text.encode("utf-8", errors="replace"))

@@ -12,7 +12,7 @@ from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.files.attachment import Attachment
-from tui.protocol.records import PartialSampling, Timings
+from tui.protocol.records import PartialSampling, SamplingValue, Timings
 
 MAX_TITLE_COLUMNS = 200
 MAX_NAME_CHARS = 4096
@@ -46,6 +46,7 @@ def mended(conversation: Conversation) -> Conversation:
         sampling=_sampling(conversation.sampling),
         max_tokens=_in_range(conversation.max_tokens, SamplingSettings, "max_tokens"),
         thinking_budget=_in_range(conversation.thinking_budget, SamplingSettings, "thinking_budget"),
+        preset=fit_columns(one_line(encodable(conversation.preset[: 40 * MAX_TITLE_COLUMNS])), MAX_TITLE_COLUMNS),
         turns=turns,
     )
 
@@ -55,6 +56,7 @@ def mended_turn(turn: Turn) -> Turn:
     return msgspec.structs.replace(
         turn,
         created_at=moment(turn.created_at),
+        edited_at=moment(turn.edited_at),
         reasoning_s=_bounded(turn.reasoning_s),
         n_reasoning=_bounded(turn.n_reasoning),
         swapped_bytes=_bounded(turn.swapped_bytes),
@@ -87,7 +89,7 @@ def _sampling(sampling: PartialSampling | None) -> PartialSampling | None:
     kept: dict[str, Any] = {
         name: value
         for name, value in (sampling.given.items() if sampling else ())
-        if _in_range(value, ChosenLoad if name == "seed" else SamplingValues, name) is not None
+        if _is_allowed(value, ChosenLoad if name == "seed" else SamplingValues, name)
     }
     return msgspec.convert(kept, PartialSampling) if kept else None
 
@@ -97,11 +99,15 @@ N = TypeVar("N", int, float)
 
 def _in_range(value: N | None, record: type[msgspec.Struct], field: str) -> N | None:
     """The value when the record allows it in this field, else None."""
+    return value if value is not None and _is_allowed(value, record, field) else None
+
+
+def _is_allowed(value: SamplingValue, record: type[msgspec.Struct], field: str) -> bool:
     try:
         msgspec.convert(value, get_type_hints(record, include_extras=True)[field])
     except msgspec.ValidationError:
-        return None
-    return value if value is None or math.isfinite(value) else None
+        return False
+    return all(map(math.isfinite, value.values() if isinstance(value, dict) else (value,)))
 
 
 def _bounded(value: N) -> N:

@@ -6,7 +6,7 @@ Which thread calls them, when, and what happens when they fail is the business o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
-from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
 CRASHED = mark("llmtui ended before this answer was complete; what had arrived is kept.")
@@ -47,23 +47,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
     n_turns: int
-    """Superseded turns not counted."""
+    """Of what is shown."""
+    is_pinned: bool = False
+    """Listed before the others."""
+    is_archived: bool = False
+    """Out of the way: listed only when asked for, found like the others."""
+    tags: tuple[str, ...] = ()
+    """In the order of the alphabet."""
 
 
-class Superseded(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that an edit or a regenerated answer replaced."""
-
-    turn: Turn
-    superseded_at: float
-    """Unix time; turns that were replaced together share it."""
-
-
-def insert_conversation(connection: sqlite3.Connection, conversation: Conversation, writer: str) -> None:
+def insert_conversation(connection: sqlite3.Connection, conversation: Conversation) -> None:
+    """A new conversation, without its turns."""
     values = {"id": conversation.id, "title": encodable(conversation.title), **_settings(conversation)}
     values |= {"created_at": conversation.created_at, "updated_at": conversation.updated_at}
     _insert(connection, "conversations", values)
-    for turn in conversation.turns:
-        _append_turn(connection, conversation.id, turn, writer)
 
 
 def update_conversation(connection: sqlite3.Connection, conversation: Conversation, now: float) -> None:
@@ -74,7 +71,7 @@ def update_conversation(connection: sqlite3.Connection, conversation: Conversati
         f"UPDATE conversations SET {assignments} WHERE id = ?", (*values.values(), conversation.id)
     )
     _expect(changed, conversation.id)
-    _touch(connection, conversation.id, now)
+    touch(connection, conversation.id, now)
 
 
 def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> None:
@@ -89,20 +86,30 @@ def delete(connection: sqlite3.Connection, conversation_id: str) -> None:
 
 
 def insert_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn, writer: str) -> None:
-    """Put `turn` at the end; one that streams is marked with `writer`, the process that streams it."""
+    """Put `turn` at the end of what is shown; one that streams is marked with `writer`, the process that streams it."""
     if stamp(connection, conversation_id) is None:
         raise MissingError(conversation_id)
-    _append_turn(connection, conversation_id, turn, writer)
-    _touch(connection, conversation_id, turn.created_at)
-
-
-def _append_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn, writer: str) -> None:
     parent = connection.execute(
         "SELECT id FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position DESC LIMIT 1",
         (conversation_id,),
     ).fetchone()
-    values = {"id": turn.id, "conversation_id": conversation_id, "parent_id": parent[0] if parent else None}
-    values |= {"role": turn.role, "created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
+    add_turn(connection, conversation_id, turn, writer, parent=parent[0] if parent else "")
+    touch(connection, conversation_id, turn.created_at)
+
+
+def add_turn(
+    connection: sqlite3.Connection,
+    conversation_id: str,
+    turn: Turn,
+    writer: str,
+    *,
+    parent: str,
+    left_at: float = 0.0,
+) -> None:
+    """Put `turn` behind the turn `parent`, or first where that is empty; `left_at` as in `tree.Place`."""
+    values: dict[str, str | float | None] = {"id": turn.id, "conversation_id": conversation_id}
+    values |= {"parent_id": parent or None, "superseded_at": left_at or None, "role": turn.role}
+    values |= {"created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
     values |= _content(turn)
     _insert(connection, "turns", values)
     insert_files(connection, turn)
@@ -129,72 +136,7 @@ def finish_turn(connection: sqlite3.Connection, turn: Turn, now: float) -> None:
     _expect(done, turn.id)
     connection.execute("DELETE FROM chunks WHERE turn_id = ?", (turn.id,))
     owner = connection.execute("SELECT conversation_id FROM turns WHERE id = ?", (turn.id,)).fetchone()
-    _touch(connection, owner[0], now)
-
-
-def supersede(connection: sqlite3.Connection, conversation_id: str, turn_ids: Sequence[str], now: float) -> None:
-    """Take these turns, which are the last ones, out of the conversation, and keep them. Raises `ChangedError` when
-    others have come after them or some are gone: whoever asks has not seen that."""
-    live = connection.execute(
-        "SELECT id FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position", (conversation_id,)
-    ).fetchall()
-    if [row[0] for row in live][-len(turn_ids) :] != list(turn_ids):
-        raise ChangedError(conversation_id)
-    connection.executemany("UPDATE turns SET superseded_at = ? WHERE id = ?", [(now, turn_id) for turn_id in turn_ids])
-    _touch(connection, conversation_id, now)
-
-
-def put_back(
-    connection: sqlite3.Connection, conversation_id: str, cut: Sequence[str], came: Sequence[str], now: float
-) -> None:
-    """Undo `supersede` of the turns `cut`, whether it was done or refused; `came`, which came in their place, is
-    superseded instead."""
-    connection.executemany("UPDATE turns SET superseded_at = ? WHERE id = ?", [(now, turn_id) for turn_id in came])
-    connection.executemany("UPDATE turns SET superseded_at = NULL WHERE id = ?", [(turn_id,) for turn_id in cut])
-    _touch(connection, conversation_id, now)
-
-
-def superseded(connection: sqlite3.Connection, conversation_id: str) -> tuple[Superseded, ...]:
-    rows = connection.execute(
-        f"SELECT {_TURN_COLUMNS}, superseded_at FROM turns WHERE conversation_id = ? AND superseded_at IS NOT NULL"
-        " ORDER BY superseded_at, position",
-        (conversation_id,),
-    ).fetchall()
-    turns = with_files_of(connection, conversation_id, (_turn(connection, row[:-1]) for row in rows))
-    return tuple(Superseded(turn=turn, superseded_at=row[-1]) for turn, row in zip(turns, rows, strict=True))
-
-
-def bring_back(connection: sqlite3.Connection, turn_id: str, now: float) -> None:
-    """Make the superseded turn part of its conversation again, with the turns before it and those that were replaced
-    together with it after it; what stood in their place is superseded in turn."""
-    row = connection.execute(
-        "SELECT conversation_id, superseded_at FROM turns WHERE id = ? AND superseded_at IS NOT NULL", (turn_id,)
-    ).fetchone()
-    if row is None:
-        raise MissingError(turn_id)
-    conversation_id, replaced_at = row
-    branch = [
-        (found[0],)
-        for found in connection.execute(
-            """WITH RECURSIVE
-                before(id, parent_id) AS (
-                    SELECT id, parent_id FROM turns WHERE id = :turn
-                    UNION SELECT turns.id, turns.parent_id FROM turns JOIN before ON turns.id = before.parent_id
-                ),
-                after(id) AS (
-                    SELECT :turn
-                    UNION SELECT turns.id FROM turns JOIN after ON turns.parent_id = after.id
-                    WHERE turns.superseded_at = :replaced_at
-                )
-            SELECT id FROM before UNION SELECT id FROM after""",
-            {"turn": turn_id, "replaced_at": replaced_at},
-        )
-    ]
-    connection.execute(
-        "UPDATE turns SET superseded_at = ? WHERE conversation_id = ? AND superseded_at IS NULL", (now, conversation_id)
-    )
-    connection.executemany("UPDATE turns SET superseded_at = NULL WHERE id = ?", branch)
-    _touch(connection, conversation_id, now)
+    touch(connection, owner[0], now)
 
 
 def stamp(connection: sqlite3.Connection, conversation_id: str) -> Stamp | None:
@@ -207,7 +149,7 @@ def stamp(connection: sqlite3.Connection, conversation_id: str) -> Stamp | None:
 def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
     """All conversations, the one used last first."""
     rows = connection.execute(
-        """SELECT id, title, model_path, created_at, updated_at,
+        """SELECT id, title, model_path, created_at, updated_at, is_pinned, is_archived, tags,
             (SELECT count(*) FROM turns WHERE conversation_id = conversations.id AND superseded_at IS NULL)
         FROM conversations ORDER BY updated_at DESC, id"""
     )
@@ -219,8 +161,11 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             created_at=moment(created),
             updated_at=moment(updated),
             n_turns=n_turns,
+            is_pinned=bool(pinned),
+            is_archived=bool(archived),
+            tags=_list(tags, str),
         )
-        for id_, title, model, created, updated, n_turns in rows
+        for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )
 
 
@@ -233,26 +178,27 @@ def last_speed(connection: sqlite3.Connection, model: str, backend: str) -> floa
     )
     for name, used, timings in found:
         if name == model and _list(used, str) == (backend,):
-            measured = _record(timings, Timings)
+            measured = record(timings, Timings)
             if measured is not None and measured.decode_tps:
                 return measured.decode_tps
     return 0.0
 
 
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+    """What is shown of the conversation, as if there were nothing else. Raises `MissingError`."""
     row = connection.execute(
-        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,"
-        " updated_at FROM conversations WHERE id = ?",
+        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,"
+        " model_path, created_at, updated_at FROM conversations WHERE id = ?",
         (conversation_id,),
     ).fetchone()
     if row is None:
         raise MissingError(conversation_id)
     (
-        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,
-        updated_at,
+        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,
+        model_path, created_at, updated_at,
     ) = row  # fmt: skip
     turns = connection.execute(
-        f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
+        f"SELECT {TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
         (conversation_id,),
     ).fetchall()
     conversation = Conversation(
@@ -261,14 +207,16 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         system_prompt=system_prompt,
         thinking=bool(thinking),
         effort=effort if effort in get_args(Effort) else "",
-        sampling=_record(sampling, PartialSampling),
+        sampling=record(sampling, PartialSampling),
         max_tokens=max_tokens,
         thinking_budget=thinking_budget,
+        answer_format=_format(answer_format),
+        preset=preset,
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,
     )
-    told = with_files_of(connection, conversation_id, (_turn(connection, turn) for turn in turns))
+    told = with_files_of(connection, conversation_id, (turn_of(connection, turn) for turn in turns))
     return msgspec.structs.replace(mended(conversation), turns=told)
 
 
@@ -279,16 +227,16 @@ def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
     """End the turns that a dead process was streaming, with the text that arrived; gives how many."""
-    rows = connection.execute(f"SELECT {_TURN_COLUMNS} FROM turns WHERE writer = ?", (writer,)).fetchall()
+    rows = connection.execute(f"SELECT {TURN_COLUMNS} FROM turns WHERE writer = ?", (writer,)).fetchall()
     for row in rows:
-        turn = msgspec.structs.replace(_turn(connection, row), stop="crashed", error=tr(CRASHED))
+        turn = msgspec.structs.replace(turn_of(connection, row), stop="crashed", error=tr(CRASHED))
         finish_turn(connection, turn, turn.created_at)
     return len(rows)
 
 
-_TURN_COLUMNS = (
+TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " speeds, is_loop, is_thought_cut, created_at, writer"
+    " speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer"
 )
 
 
@@ -301,6 +249,8 @@ def _settings(conversation: Conversation) -> dict[str, str | float | None]:
         "sampling": _json(conversation.sampling),
         "max_tokens": conversation.max_tokens,
         "thinking_budget": conversation.thinking_budget,
+        "answer_format": _json(conversation.answer_format),
+        "preset": encodable(conversation.preset),
         "model_path": encodable(conversation.model_path),
     }
 
@@ -321,13 +271,16 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "speeds": msgspec.json.encode(turn.speeds).decode(),
         "is_loop": turn.is_loop,
         "is_thought_cut": turn.is_thought_cut,
+        "is_incomplete": turn.is_incomplete,
+        "edited_at": turn.edited_at,
     }
 
 
-def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
+def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
+    """A turn of `TURN_COLUMNS`, with what has been written of it so far."""
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        speeds, is_loop, is_thought_cut, created_at, writer,
+        speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -341,7 +294,7 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         reasoning=reasoning,
         reasoning_s=reasoning_s,
         n_reasoning=n_reasoning,
-        timings=_record(timings, Timings),
+        timings=record(timings, Timings),
         stop=stop if stop in (None, "crashed", *get_args(StopReason)) else "stop",
         model=model,
         backend=_list(backend, str),
@@ -350,6 +303,8 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         speeds=_list(speeds, float),
         is_loop=bool(is_loop),
         is_thought_cut=bool(is_thought_cut),
+        is_incomplete=bool(is_incomplete),
+        edited_at=edited_at,
         created_at=created_at,
     )
     return mended_turn(turn)
@@ -368,7 +323,8 @@ def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, str
     connection.execute(f"INSERT INTO {table}({', '.join(values)}) VALUES ({places})", tuple(values.values()))
 
 
-def _touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
+def touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
+    """The conversation has changed: others who show it see that."""
     # Always another time than before, which tells those who show the conversation; and one that clocks show.
     connection.execute(
         "UPDATE conversations SET updated_at = CASE WHEN updated_at BETWEEN 0 AND 1e11 THEN max(updated_at + 1e-6, ?)"
@@ -382,11 +338,11 @@ def _expect(changed: sqlite3.Cursor, id_: str) -> None:
         raise MissingError(id_)
 
 
-def _json(record: PartialSampling | Timings | None) -> str | None:
+def _json(record: PartialSampling | Timings | AnswerFormat | None) -> str | None:
     return None if record is None else msgspec.json.encode(record).decode()
 
 
-def _record(raw: str | None, kind: type[R]) -> R | None:
+def record(raw: str | None, kind: type[R]) -> R | None:
     """A record from its column. Fields that this version does not know, or that hold what it does not expect, are left
     out: the settings of an old answer are never a reason not to open its conversation."""
     if raw is None:
@@ -401,6 +357,13 @@ def _record(raw: str | None, kind: type[R]) -> R | None:
         return None
     kept = {name: value for name, value in fields.items() if name in known and _is_a(value, known[name])}
     return msgspec.convert(kept, type=kind)
+
+
+def _format(raw: str | None) -> AnswerFormat | None:
+    try:
+        return msgspec.json.decode(raw, type=AnswerFormat) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def _is_a(value: object, kind: Any) -> bool:

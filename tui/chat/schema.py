@@ -69,11 +69,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHEN NOT EXISTS (SELECT 1 FROM files WHERE digest = OLD.digest)
             BEGIN DELETE FROM file_texts WHERE digest = OLD.digest; END""",
     ),
+    (
+        "ALTER TABLE conversations ADD COLUMN answer_format TEXT",
+        "ALTER TABLE conversations ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE turns ADD COLUMN is_incomplete INTEGER NOT NULL DEFAULT 0",
+    ),
+    (
+        "CREATE INDEX turns_after ON turns(parent_id)",
+        "CREATE INDEX left_turns ON turns(conversation_id) WHERE superseded_at IS NOT NULL",
+        "ALTER TABLE turns ADD COLUMN edited_at REAL NOT NULL DEFAULT 0",
+    ),
+    (
+        "ALTER TABLE conversations ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN is_archived INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE conversations ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        # Messages are counted without reading them.
+        "CREATE INDEX shown_turns ON turns(conversation_id) WHERE superseded_at IS NULL",
+    ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds
-the text of streaming turns in pieces; `parent_id` is the turn before, which superseded branches are found by.
-`file_texts` has each text of a file once, however many prompts are about it."""
+the text of streaming turns in pieces; `parent_id` is the turn before, `superseded_at` when another branch was shown in
+its place, NULL for what is shown: see `tree`. `file_texts` has each text of a file once, however many prompts are about
+it."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -12,15 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tui.chat import rows
-from tui.chat.conversation import Conversation, Turn, new_id
+from tui.chat import branch_rows, rows
+from tui.chat.branch_rows import Node
+from tui.chat.conversation import Conversation, Turn, WholeConversation, new_id
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
-from tui.chat.rows import Summary, Superseded
+from tui.chat.place import Place, put_in_place
+from tui.chat.rows import Summary
 from tui.chat.schema import StoreError
 from tui.chat.writer import LOOK_S, UNSEEN_LOOK_S, OnError, WriterThread
 from tui.words import tr
 
-__all__ = ["Opened", "Store", "StoreError", "Summary", "Superseded"]
+__all__ = ["Node", "Opened", "Store", "StoreError", "Summary"]
 
 T = TypeVar("T")
 
@@ -78,24 +80,26 @@ class Store:
         """All conversations, the one used last first."""
         return self._submit(Read(rows.summaries))
 
-    def search(self, words: str) -> asyncio.Future[tuple[Summary, ...]]:
-        """The conversations whose title holds each of the words, in any case, in the order of `list`."""
-        wanted = words.casefold().split()
-
-        def read(connection: sqlite3.Connection) -> tuple[Summary, ...]:
-            found = rows.summaries(connection)
-            return tuple(one for one in found if all(word in one.title.casefold() for word in wanted))
-
-        return self._submit(Read(read))
-
     def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
         """Tokens per second of the newest answer that this model gave with this backend and that is long enough to
         tell; 0 when none of the last ones is."""
         return self._submit(Read(lambda connection: rows.last_speed(connection, model, backend)))
 
     def open(self, conversation_id: str) -> asyncio.Future[Conversation]:
-        """The conversation with its turns, the text of one that streams included. StoreError "not_found"."""
-        return self._submit(Read(lambda connection: rows.read_conversation(connection, conversation_id)))
+        """The conversation as it is shown, the text of a turn that streams included. StoreError "not_found"."""
+        return self._submit(Read(lambda connection: branch_rows.read_conversation(connection, conversation_id)))
+
+    def whole(self, conversation_id: str) -> asyncio.Future[WholeConversation]:
+        """As `open`, with the branches that are not shown."""
+        return self._submit(Read(lambda connection: branch_rows.read_whole(connection, conversation_id)))
+
+    def nodes(self, conversation_id: str) -> asyncio.Future[tuple[Node, ...]]:
+        """All messages of the conversation as its tree shows them; none where there is no such conversation."""
+        return self._submit(Read(lambda connection: branch_rows.nodes(connection, conversation_id)))
+
+    def turn(self, turn_id: str) -> asyncio.Future[Turn]:
+        """One turn, shown or not. StoreError "not_found"."""
+        return self._submit(Read(lambda connection: branch_rows.read_turn(connection, turn_id)))
 
     def watch(self, conversation_id: str) -> None:
         """This conversation is shown, as it is now: `on_change` is told of what others do to it. Empty for none."""
@@ -121,14 +125,10 @@ class Store:
         """End the answers of processes that died while they wrote them."""
         return self._submit(CloseDead())
 
-    def superseded(self, conversation_id: str) -> asyncio.Future[tuple[Superseded, ...]]:
-        """The turns that edits and regenerated answers replaced, the oldest replacement first."""
-        return self._submit(Read(lambda connection: rows.superseded(connection, conversation_id)))
-
-    def create(self, conversation: Conversation) -> asyncio.Future[None]:
-        """Save a new conversation with the turns it has."""
-        writer = self._id
-        return self._write(lambda connection: rows.insert_conversation(connection, conversation, writer))
+    def create(self, conversation: Conversation, hidden: Sequence[Turn] = ()) -> asyncio.Future[None]:
+        """Save a new conversation with the turns it has, and those of its branches that are not shown."""
+        whole, writer = WholeConversation(shown=conversation, hidden=tuple(hidden)), self._id
+        return self._write(lambda connection: branch_rows.insert_whole(connection, whole, writer))
 
     def append_turn(self, conversation_id: str, turn: Turn) -> asyncio.Future[None]:
         """Add a turn at the end; when it `is_streaming`, `update_stream` and `finish_turn` follow."""
@@ -160,26 +160,35 @@ class Store:
         now = time.time()
         return self._write(lambda connection: rows.update_conversation(connection, conversation, now))
 
+    def place(self, conversation_id: str, where: Place) -> asyncio.Future[None]:
+        """Pin, archive or tag a conversation: where it stands in the list."""
+        return self._write(lambda connection: put_in_place(connection, conversation_id, where))
+
     def delete(self, conversation_id: str) -> asyncio.Future[None]:
-        """Delete the conversation with all its turns, superseded ones too. One that is gone already is no error."""
+        """Delete the conversation with all its branches. One that is gone already is no error."""
         return self._write(lambda connection: rows.delete(connection, conversation_id))
 
     def supersede(self, conversation_id: str, turn_ids: Sequence[str]) -> asyncio.Future[None]:
-        """Take these turns, which are the last ones, out of the conversation; they are kept, see `superseded`.
-        StoreError "changed" when they are not the last ones any more: another process has written there."""
+        """Take these turns, which are the last ones, out of what is shown; they are a branch from now on. StoreError
+        "changed" when they are not the last ones any more: another process has written there."""
         now = time.time()
-        return self._write(lambda connection: rows.supersede(connection, conversation_id, turn_ids, now))
+        return self._write(lambda connection: branch_rows.supersede(connection, conversation_id, turn_ids, now))
 
     def put_back(self, conversation_id: str, cut: Sequence[str], came: Sequence[str]) -> asyncio.Future[None]:
-        """Undo `supersede` of the turns `cut`; what `came` in their place is superseded instead."""
+        """Undo `supersede` of the turns `cut`; what `came` in their place is a branch then."""
         now = time.time()
-        return self._write(lambda connection: rows.put_back(connection, conversation_id, cut, came, now))
+        return self._write(lambda connection: branch_rows.put_back(connection, conversation_id, cut, came, now))
 
-    def bring_back(self, turn_id: str) -> asyncio.Future[None]:
-        """Make a superseded turn part of its conversation again, with those replaced together with it; what stands in
-        their place is superseded instead."""
+    def show(self, conversation_id: str, turn_id: str, seen: Sequence[str]) -> asyncio.Future[None]:
+        """Show the branch that a turn is in. `seen` are the ids of what is shown now, as whoever asks knows it:
+        StoreError "changed" when another process has changed that."""
         now = time.time()
-        return self._write(lambda connection: rows.bring_back(connection, turn_id, now))
+        return self._write(lambda connection: branch_rows.show(connection, conversation_id, turn_id, seen, now))
+
+    def remove_turn(self, conversation_id: str, turn_id: str, seen: Sequence[str]) -> asyncio.Future[None]:
+        """Delete one turn for good; what follows it stays. `seen` as in `show`."""
+        now = time.time()
+        return self._write(lambda connection: branch_rows.remove(connection, conversation_id, turn_id, seen, now))
 
     async def close(self) -> None:
         """Write all that waits and end the thread. StoreError when some of it cannot be written: that is then lost."""

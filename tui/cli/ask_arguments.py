@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 from tui.ask.command import ask
-from tui.cli.chat_arguments import shared_options, system_prompt
+from tui.cli.chat_arguments import shared_options, system_prompt, text_of_file
 from tui.cli.named_model import model_files
 from tui.config.options import AskOptions
+from tui.config.samplingtable import SAMPLING_TABLE
+from tui.protocol.records import AnswerFormat
 
 
 def run_ask(arguments: argparse.Namespace) -> int:
@@ -24,6 +26,8 @@ def run_ask(arguments: argparse.Namespace) -> int:
             continue_last=arguments.continue_last,
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
+            sampling=_sampling(arguments),
+            answer_format=_answer_format(arguments),
             max_tokens=arguments.max_tokens,
             think=arguments.think,
             keep=arguments.keep,
@@ -31,3 +35,21 @@ def run_ask(arguments: argparse.Namespace) -> int:
             as_json=arguments.json,
         )
     )
+
+
+def _sampling(arguments: argparse.Namespace) -> dict[str, object]:
+    """The values that were given, by the names of `SamplingValues`."""
+    named = ((row.name, getattr(arguments, row.name)) for row in SAMPLING_TABLE if row.option)
+    given = {name: value for name, value in named if value is not None}
+    if "logit_bias" in given:
+        given["logit_bias"] = dict(given["logit_bias"])
+    return given
+
+
+def _answer_format(arguments: argparse.Namespace) -> AnswerFormat | None:
+    """What the files say that the answer must keep to. Raises `CommandLineError`."""
+    if arguments.schema is not None:
+        return AnswerFormat(kind="json_schema", text=text_of_file(arguments.schema, "--schema"))
+    if arguments.grammar is not None:
+        return AnswerFormat(kind="gbnf", text=text_of_file(arguments.grammar, "--grammar"))
+    return None

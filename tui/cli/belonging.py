@@ -33,6 +33,7 @@ _ONLY_OF_CHAT = {
     "files": "-f",
     "system": "--system",
     "temperature": "--temp",
+    "background": "--background",
     "theme": "--theme",
 }
 _NOT_OF_THE_MONITOR = {name: option for name, option in _ONLY_OF_CHAT.items() if name != "theme"}

@@ -64,11 +64,16 @@ def system_prompt(written: str | None) -> str | None:
     `CommandLineError`."""
     if written is None or not written.startswith("@"):
         return written
-    name = written.removeprefix("@")
+    return text_of_file(written.removeprefix("@"), "--system", written).strip()
+
+
+def text_of_file(name: str, option: str, written: str = "") -> str:
+    """The text in a file that an option names, as it was `written`. Raises `CommandLineError`."""
+    said = f"{option} {written or name}"
     try:
-        return read_small(user_path(name), _MAX_SYSTEM_BYTES).decode("utf-8-sig").strip()
+        return read_small(user_path(name), _MAX_SYSTEM_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise CommandLineError(tr("{option}: this is not a text in UTF-8.", option=f"--system {written}")) from None
+        raise CommandLineError(tr("{option}: this is not a text in UTF-8.", option=said)) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
         reason = os_reason(error) if isinstance(error, OSError) else error
-        raise CommandLineError(tr("{option}: {reason}.", option=f"--system {written}", reason=reason)) from error
+        raise CommandLineError(tr("{option}: {reason}.", option=said, reason=reason)) from error

@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from tui.base.exit_codes import ExitCode
 from tui.cli.commands import COMMANDS
-from tui.cli.parser import CommandLine, HelpFormatter, add_answer, add_help, add_load, add_settings, described
+from tui.cli.parser import (
+    CommandLine,
+    HelpFormatter,
+    add_answer,
+    add_help,
+    add_load,
+    add_sampling,
+    add_settings,
+    described,
+)
 from tui.cli.types import at_least, byte_rate, hub_name
 from tui.words import mark, tr
 
@@ -22,14 +31,21 @@ _EXAMPLES = {
         ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
-    "attach": (("llmtui attach", mark("after a line that dropped, or beside")),),
+    "attach": (
+        ("llmtui attach", mark("after a line that dropped, or beside")),
+        ("llmtui attach 3", mark("what session 3 of llmtui ls answers")),
+    ),
     "ls": (
-        ("llmtui ls", mark("model, memory, state")),
+        ("llmtui ls", mark("every session, model, memory")),
         ("llmtui ls --json", mark("for a script")),
     ),
-    "stop": (("llmtui stop", mark("frees its memory; answers are saved")),),
+    "stop": (
+        ("llmtui stop", mark("frees its memory; answers are saved")),
+        ("llmtui stop 3", mark("only session 3 of llmtui ls")),
+    ),
     "search": (
         ("llmtui search qwen3 8b", mark("on both hubs")),
         ("llmtui search --author unsloth", mark("all that one publishes")),
@@ -95,6 +111,7 @@ def command_parser(name: str) -> CommandLine:
     add_settings(group)
     add_help(group)
     if name == "ask":
+        add_sampling(parser)
         add_load(parser)
     return parser
 
@@ -146,6 +163,9 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--continue", dest="continue_last", action="store_true", help=tr("in the last conversation"))
     add_answer(group)
+    formats = group.add_mutually_exclusive_group()
+    formats.add_argument("--schema", metavar="FILE", help=tr("answer in JSON, as this JSON schema says"))
+    formats.add_argument("--grammar", metavar="FILE", help=tr("answer as this grammar says (GBNF)"))
     group.add_argument("--max-tokens", type=at_least(1), metavar="N", help=tr("end the answer after so many tokens"))
     group.add_argument(
         "--think", default="", choices=THINKS, metavar="HOW", help=tr("on, off, or show: thoughts go to stderr")

@@ -7,9 +7,9 @@ from tui.words import mark, tr
 
 COMMANDS = {
     "ask": ("QUESTION", mark("answer one question, without the app")),
-    "attach": ("", mark("show the newest answer of the background")),
+    "attach": ("[ID]", mark("show the newest answer of the background")),
     "ls": ("", mark("what runs in the background")),
-    "stop": ("", mark("end what runs in the background")),
+    "stop": ("[ID]", mark("end what runs in the background, or one of it")),
     "search": ("WORDS", mark("find models on Hugging Face and ModelScope")),
     "show": ("REPO[:QUANT] | MODEL", mark("what a model is, and what it would do here")),
     "pull": ("REPO[:QUANT] | URL", mark("download a model")),

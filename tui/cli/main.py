@@ -226,6 +226,7 @@ def _app(arguments: argparse.Namespace) -> int:
             files=tuple(arguments.files),
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
+            background=arguments.background,
             monitor=arguments.monitor,
         )
     )

@@ -13,8 +13,9 @@ from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
 from tui.base.terminal_style import columns, painted, takes_colours
 from tui.cli.commands import listed_commands
-from tui.cli.types import at_least, list_of, load_value, pair, percent, temperature, users
+from tui.cli.types import at_least, bias, list_of, load_value, pair, percent, sampling_value, temperature, users
 from tui.config.loadtable import LOAD_TABLE
+from tui.config.samplingtable import SAMPLING_TABLE
 from tui.words import language, mark, tr
 
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
@@ -201,6 +202,12 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
     )
+    group.add_argument(
+        "--background",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
 
@@ -290,6 +297,20 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--fail-below", type=percent, metavar="PERCENT", help=tr("exit code 1 when --compare finds a larger loss")
     )
     group.add_argument("--no-history", dest="keep", action="store_false", help=tr("do not save this run"))
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """The options of how tokens are chosen, beside the temperature."""
+    group = parser.add_argument_group(tr("how tokens are chosen (else as the model's file and your settings say)"))
+    for row in SAMPLING_TABLE:
+        if row.name == "logit_bias":
+            group.add_argument(
+                row.option, dest=row.name, type=bias, action="append", metavar=row.metavar, help=tr(row.help)
+            )
+        elif row.option:
+            group.add_argument(
+                row.option, dest=row.name, type=sampling_value(row.name), metavar=row.metavar, help=tr(row.help)
+            )
 
 
 def add_load(parser: argparse.ArgumentParser) -> None:

@@ -79,6 +79,47 @@ def temperature(text: str) -> float:
     return value
 
 
+def sampling_value(name: str) -> Callable[[str], object]:
+    """An argument type: a number that the settings allow for this value of sampling. Looked up when there is one to be
+    read, as for `load_value`."""
+
+    def value(text: str) -> object:
+        from typing import get_type_hints
+
+        import msgspec
+
+        from tui.config.expected import expected
+        from tui.config.settings import SamplingValues
+
+        hint = get_type_hints(SamplingValues, include_extras=True)[name]
+        try:
+            return msgspec.convert(text, hint, strict=False)
+        except msgspec.ValidationError:
+            raise argparse.ArgumentTypeError(
+                tr("{value} is not {expected}", value=repr(text), expected=expected(hint))
+            ) from None
+
+    return value
+
+
+def bias(text: str) -> tuple[str, float]:
+    """An argument type: the text of a token, and what is added to its logit."""
+    from tui.config.biastext import BiasError, checked_biases
+
+    token, _, number = text.rpartition("=")
+    try:
+        return next(iter(checked_biases({token: float(number)}).items()))
+    except (ValueError, BiasError):
+        example = '" delve=-100"'
+        raise argparse.ArgumentTypeError(
+            tr(
+                "{value} is not a token and a number from -100 to 100, such as {example}",
+                value=repr(text),
+                example=example,
+            )
+        ) from None
+
+
 def percent(text: str) -> float:
     """An argument type: from 0 to 100, with or without a percent sign."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tui.config.message_rows import SELECTED_MESSAGE
 from tui.config.scopes import Scope
 from tui.words import mark
 
@@ -124,7 +125,12 @@ ACTIONS: tuple[Action, ...] = (
         ("new_chat", mark("New conversation"), mark("Start a new conversation."), "ctrl+n", "footer"),
         ("regenerate", mark("Answer again"), mark("Answer the last prompt again."), "f5"),
         ("edit_last", mark("Edit prompt"), mark("Edit the last prompt and send it again."), "f2"),
-        ("bring_back", mark("Bring back"), mark("Bring the answer back that was replaced last."), ""),
+        (
+            "branches",
+            mark("Show branches"),
+            mark("See all branches of the conversation as a tree, and go to any message."),
+            "alt+t insert",
+        ),
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
@@ -137,7 +143,7 @@ ACTIONS: tuple[Action, ...] = (
         ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
-        ("conversations", mark("Open conversation"), mark("Open an earlier conversation."), "ctrl+r"),
+        ("conversations", mark("Open conversation"), mark("Find and open an earlier conversation."), "ctrl+r"),
     ),
     *_rows(
         mark("Messages"),
@@ -163,20 +169,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Selected message"),
         "transcript",
-        ("message_previous", mark("Select previous"), mark("Select the message before."), "k up"),
-        ("message_next", mark("Select next"), mark("Select the message after."), "j down"),
-        (
-            "message_fold",
-            mark("Fold"),
-            mark("Fold or unfold the thinking of an answer, or a long prompt."),
-            "space enter",
-            "footer",
-        ),
-        ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
-        ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
-        ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
-        ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
-        ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
+        *SELECTED_MESSAGE,
     ),
     *_rows(
         mark("Prompt"),
@@ -347,6 +340,16 @@ ACTIONS: tuple[Action, ...] = (
         "conversations",
         ("conversation_open", mark("Open"), mark("Open the highlighted conversation."), "enter", "footer"),
         ("conversation_rename", mark("Rename"), mark("Rename the conversation."), "f2", "footer"),
+        ("conversation_pin", mark("Pin"), mark("List the conversation first, or no longer first."), "f3", "footer"),
+        ("conversation_tag", mark("Tag"), mark("Give the conversation tags to find it by."), "f5", "footer"),
+        (
+            "conversation_archive",
+            mark("Archive"),
+            mark("Take the conversation out of the list, or back into it."),
+            "f6",
+            "footer",
+        ),
+        ("conversation_sort", mark("Sort"), mark("Sort by the last use, the beginning, title or length."), "f4"),
         ("conversation_export", mark("Export"), mark("Export the conversation to a file."), "ctrl+s", "footer"),
         ("conversation_delete", mark("Delete"), mark("Delete the conversation."), "ctrl+d", "footer"),
     ),

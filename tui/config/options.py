@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.modelrules import ChatOverrides
+from tui.protocol.records import AnswerFormat
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ class AppOptions(Options, frozen=True):
     """System prompt of the conversation that is opened, empty for none; None leaves it as it is."""
     temperature: float | None = None
     """Temperature in the conversation that is opened; None leaves it as it is."""
+    background: bool | None = None
+    """Have the session run in the background, so that it outlives the terminal; None leaves it to the settings."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
 
@@ -68,6 +71,10 @@ class AskOptions(Options, frozen=True):
     """Empty for none; None leaves it as it is."""
     temperature: float | None = None
     """None leaves it as it is."""
+    sampling: Mapping[str, object] = {}
+    """Field of `tui.protocol.records.PartialSampling` to the value that was given, the temperature not among them."""
+    answer_format: AnswerFormat | None = None
+    """What the answer must keep to; None leaves it as it is."""
     max_tokens: int | None = None
     """Of the answer at most, thinking included; None leaves it to the settings."""
     think: Think = ""

@@ -65,6 +65,11 @@ def database_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "conversations.db"
 
 
+def search_index_file() -> Path:
+    """What makes searching the conversations quick; made anew when it is missing."""
+    return Path(platformdirs.user_cache_dir(APP)) / "search.db"
+
+
 def drafts_dir() -> Path:
     """What was written and not sent when llmtui ended, until its next start."""
     return Path(platformdirs.user_state_dir(APP)) / "drafts"

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.settings import Settings
-from tui.protocol.records import PartialSampling, Sampling
+from tui.protocol.records import PartialSampling, Sampling, SamplingValue
 
 Source = Literal["built-in", "model", "settings", "conversation"]
 """llmtui itself, the file of the model, the user's own settings.toml, or the open conversation."""
@@ -33,9 +33,10 @@ def resolve(
     the user wrote into settings.toml goes before that, even where it is the default, and the conversation's `own`
     before all."""
     mode = "thinking" if thinking else "plain"
-    values: dict[str, float] = msgspec.structs.asdict(getattr(settings.sampling, mode))
+    values: dict[str, SamplingValue] = msgspec.structs.asdict(getattr(settings.sampling, mode))
     sources: dict[str, Source] = dict.fromkeys(Sampling.__struct_fields__, "built-in")
-    written = {name for name in values if f"sampling.{mode}.{name}" in settings.written}
+    keys = {key.split(".")[2] for key in settings.written if key.startswith(f"sampling.{mode}.")}
+    written = keys & values.keys()
     for name in written:
         sources[name] = "settings"
     for name, value in recommended.given.items() if recommended else ():

@@ -15,7 +15,7 @@ from tui.base.userpath import user_path
 from tui.config import paths
 from tui.config.overlay import NOT_IN_FILES, overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.protocol.records import MOST, Effort, LoadValues, Natural
+from tui.protocol.records import BANNED, MOST, Effort, LoadValues, Natural
 from tui.words.later import later
 
 _MOST_TOLD = 20
@@ -23,6 +23,7 @@ _MOST_TOLD = 20
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Gib = Annotated[float, Meta(ge=0.0, le=65536.0)]
 Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
+Bias = Annotated[float, Meta(ge=BANNED, le=100.0)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +85,9 @@ class SamplingValues(Section, frozen=True):
     """Choose among the likeliest tokens that together have this probability; 1 among all."""
     min_p: Share = 0.0
     """Leave out tokens less likely than this share of the likeliest one's probability."""
+    typical_p: Share = 1.0
+    """Choose among the tokens that are about as surprising as is usual here, which together have this probability
+    (locally typical sampling); 1 is off."""
     repeat_penalty: Annotated[float, Meta(gt=0.0, le=5.0)] = 1.0
     """Divide the logits of tokens that were used lately; 1 is off."""
     presence_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
@@ -92,6 +96,23 @@ class SamplingValues(Section, frozen=True):
     """Subtract this for each time that a token was used lately; 0 is off."""
     penalty_last_n: Annotated[int, Meta(ge=-1, le=MOST)] = 64
     """How many tokens back "lately" reaches; -1 is the whole context."""
+    dry_multiplier: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.0
+    """DRY ("don't repeat yourself"): how strongly a token is kept from going on with a sequence that was written
+    before; 0 is off, 0.8 usual."""
+    dry_base: Annotated[float, Meta(ge=1.0, le=100.0)] = 1.75
+    """By this factor that grows with each token of the sequence beyond `dry_allowed_length`."""
+    dry_allowed_length: Annotated[int, Meta(ge=1, le=MOST)] = 2
+    """Sequences of so many tokens may be repeated freely."""
+    dry_last_n: Annotated[int, Meta(ge=-1, le=MOST)] = -1
+    """How many tokens back DRY looks for sequences; -1 is the whole context."""
+    xtc_probability: Share = 0.0
+    """XTC ("exclude top choices"): how often the likeliest tokens are left out where several would do; 0 is off, 0.5
+    usual."""
+    xtc_threshold: Share = 0.1
+    """Of the tokens with this probability or more, XTC leaves all out but the least likely; above 0.5 it does
+    nothing."""
+    logit_bias: dict[Annotated[str, Meta(min_length=1, max_length=200)], Bias] = {}
+    """Text of a token to what is added to its logit: above 0 it is chosen more often, below less, at -100 never."""
 
 
 class SamplingSettings(Section, frozen=True):
@@ -189,8 +210,10 @@ class TuneSettings(Section, frozen=True):
 
 
 class SessionSettings(Section, frozen=True):
-    """[session]: the llmtui in the background, which keeps a model loaded between questions."""
+    """[session]: the llmtui in the background, where the app's session runs and a model stays loaded for questions."""
 
+    background: bool = False
+    """The app's session runs there, and goes on when its terminal is gone."""
     keep_loaded: bool = False
     """`llmtui ask` always leaves the model loaded there, as with `--keep`."""
     linger: Annotated[float, Meta(ge=-1.0, le=525600.0)] = 15.0

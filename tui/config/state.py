@@ -68,6 +68,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
     folders: tuple[str, ...] = ()
     """Folders with models that were added in the app."""
+    conversation_order: str = "used"
+    """What the list of conversations was sorted by last."""
     conversation: str = ""
     """Id of the conversation that was open last."""
     loads: dict[str, RememberedLoad] = {}

@@ -142,6 +142,9 @@ class AnswerInProgress:
                 n_most = min(n_most, limit - self._n_decode)
             if budget and self._kind == "thinking":
                 n_most = min(n_most, max(1, budget - self._n_thinking))
+            sampler.is_free = self._splitter.part != "answer"
+            if sampler.grammar and sampler.is_free:
+                n_most = 1  # the answer may begin behind each token
             due = self._flushed + flush_s
             run = loop.run(pending[0] if pending else NO_TOKEN, len(cached), n_most, due)
             self._drafted = loop.drafted
@@ -276,8 +279,8 @@ class AnswerInProgress:
         """Send the text that waits for the next batch."""
         self._flush(time.perf_counter())
 
-    def finish(self, stop: StopReason) -> None:
-        """Send what is left and the closing event."""
+    def finish(self, stop: StopReason, *, is_incomplete: bool = False) -> None:
+        """Send what is left and the closing event; `is_incomplete` as `Done` has it."""
         now = time.perf_counter()
         if stop != "cancelled":  # Else it may go on: the rest of a character, or of a mark, may still come.
             self._tell(self._splitter.feed(self._decoder.decode(b"", True)), now)
@@ -307,6 +310,7 @@ class AnswerInProgress:
                 n_used=len(self._cache.cached),
                 n_ctx=self._session.n_ctx,
                 is_loop=self._repetition.is_loop,
+                is_incomplete=is_incomplete,
                 thinking_cut=self._thinking_cut,
             )
         )

@@ -12,7 +12,7 @@ from tui.engine.bindings import lib
 from tui.engine.sampler import NOT_SURE, NoNumbers
 
 _START_WIDTH = 8.0
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """`llama_token_data`."""
 
 # As the Python package declares it, but for the result, which is wanted as a number.
@@ -51,12 +51,8 @@ class Candidates:
         ids = self._likeliest(logits)
         if ids is None:
             return None
-        n = len(ids)
-        if n > len(self._room_ids):
-            self._make_room(2 * n)
-        self._room_ids[:n], self._room_logits[:n] = ids, logits[ids]
-        array = self._array
-        array.data, array.size, array.selected, array.sorted = self._data, n, -1, False
+        self._fill(ids, logits)
+        n, array = len(ids), self._array
         lib.llama_sampler_apply(chain, self._array_pointer)
         if margin > 0:
             # A chain that leaves nothing to chance only lowers logits, where they are.
@@ -67,8 +63,32 @@ class Candidates:
         lib.llama_sampler_accept(chain, token)
         return token
 
+    def choose(self, chain: Any, row: int, ids: Any) -> int:
+        """The token that `chain` chooses among these, or all where `ids` is None; it is not told of it."""
+        logits = self.newest_logits(row)
+        ids = np.arange(self._n_vocab, dtype=np.int32) if ids is None else ids
+        self._fill(ids, logits)
+        lib.llama_sampler_apply(chain, self._array_pointer)
+        return int(self._array.data[self._array.selected].id)
+
+    def likeliest(self, row: int, n: int) -> Any:
+        """Ids, ascending, of the `n` tokens with the greatest logits; of fewer where not so many are finite."""
+        logits = self.newest_logits(row)
+        ids = np.arange(len(logits)) if n >= len(logits) else np.argpartition(logits, -n)[-n:]
+        ids = ids[logits[ids] > -np.inf].astype(np.int32)
+        ids.sort()
+        return ids
+
+    def _fill(self, ids: Any, logits: Any) -> None:
+        n = len(ids)
+        if n > len(self._room_ids):
+            self._make_room(2 * n)
+        self._room_ids[:n], self._room_logits[:n] = ids, logits[ids]
+        array = self._array
+        array.data, array.size, array.selected, array.sorted = self._data, n, -1, False
+
     def _make_room(self, n: int) -> None:
-        room = np.zeros(n, _CANDIDATE)
+        room = np.zeros(n, CANDIDATE)
         self._room_ids, self._room_logits = room["id"], room["logit"]
         self._data = room.ctypes.data_as(lib.llama_token_data_p)
         self._array = lib.llama_token_data_array(data=self._data, size=n, selected=-1, sorted=False)

@@ -12,18 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tui.engine.alphabet import Alphabet
+from tui.engine.efforts import Efforts
 from tui.engine.splitter import Marks, Pair, is_token
 from tui.engine.template import ChatTemplate, TemplateError, Turn
 from tui.engine.thoughtswitch import (
-    CLOSING,
     DETAILED,
-    EFFORT_FLAGS,
-    EFFORTS,
+    KEEPS_THOUGHTS,
     LEVELS,
     NEMOTRON,
-    NONE,
     SWITCHES,
-    USUAL,
     WORDS,
     Switch,
 )
@@ -32,8 +29,6 @@ from tui.protocol.records import Effort
 
 _USER, _NEXT, _ANSWER, _THOUGHT, _SYSTEM = "Qjuu", "Qjvv", "Qjaa", "Qjtt", "Qjss"
 """Texts of the marked messages: no template holds them, and nothing in them is cut or changed."""
-_UNKNOWN_LEVEL = "qjxx"
-"""A level of effort that no template knows."""
 
 KNOWN_ANSWERS = (
     ("<|channel|>final<|message|>", ""),
@@ -58,7 +53,6 @@ _UNITS = "[\ud800-\udfff]"
 _UNIT = rf"(?:{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}|{_UNITS}|<[^<>\n]{{1,60}}>|\[[^\[\]\n]{{1,60}}\])"
 _TAG = re.compile(r"<[^<>]+>|\[[^\[\]]+\]|◁[^▷]+▷")
 _FIRST_UNIT, _LAST_UNIT = re.compile(_UNIT), re.compile(rf"{_UNIT}$")
-_CODE = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
 _NAMED_END = re.compile(rf"{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}$")
 
 
@@ -120,6 +114,7 @@ class _Learner:
 
     def learn(self) -> ChatFormat:
         self._find_basics()
+        self._leave_out_thoughts()
         shape = ChatFormat(
             always=self._always,
             takes_parts=self._parts,
@@ -193,13 +188,22 @@ class _Learner:
                     return
         raise self._error or TemplateError("ignores_user")
 
+    def _leave_out_thoughts(self) -> None:
+        """What was thought is no part of later prompts, and a template that wants it there would write empty thoughts,
+        from which a model learns to think nothing."""
+        talk = [("user", _USER), ("assistant", _ANSWER), ("user", _NEXT)]
+        for name in self._template.variables.intersection(KEEPS_THOUGHTS):
+            without = self._render(talk, opening=True, **{name: False})
+            if without and without != self._render(talk, opening=True):
+                self._always = {**self._always, name: False}
+
     # How thinking is switched -----------------------------------------------------------------------------------------
 
     def _prompt(self, variables: Mapping[str, Any]) -> str:
         return self._render([("user", _USER)], opening=True, **variables)
 
     def _find_switch(self) -> Switch:
-        known = self._template.variables
+        known, efforts = self._template.variables, Efforts(self._template, self._prompt)
         on = {name: yes for name, yes, _ in SWITCHES if name in known and yes is not None}
         off = {name: no for name, _, no in SWITCHES if name in known}
         # A variable that the template sets itself, or uses for something else, may make it fail.
@@ -208,63 +212,21 @@ class _Learner:
                 on.pop(name, None)
                 del off[name]
         if self._prompt(on) != self._prompt(off):
-            return Switch(on, off, True, levels=self._levels(on))
-        levels = self._levels({})
-        if off := self._no_effort(levels):
+            return Switch(on, off, True, levels=efforts.levels(on))
+        levels = efforts.levels({})
+        if off := self._no_effort(efforts, levels):
             # Without a level some do not think either: the highest one says that they shall.
             on = {} if self._prompt({}) != self._prompt(off) else dict(levels[max(levels, key=LEVELS.index)])
             return Switch(on, off, True, levels=levels if len(levels) > 1 else {})
         whose, *words = self._find_words()
         return Switch(has_effect=bool(whose), words=(words[0], words[1]), in_system=whose == "system", levels=levels)
 
-    def _effort_variable(self) -> str:
-        return next((name for name in EFFORTS if name in self._template.variables), "")
-
-    def _levels(self, on: Mapping[str, Any]) -> dict[Effort, Mapping[str, Any]]:
-        """What asks for each level of effort that is understood and makes a prompt of its own."""
-        name, plain = self._effort_variable(), self._prompt(on)
-        unknown = self._prompt({**on, name: _UNKNOWN_LEVEL}) if name else ""
-        found: dict[str, tuple[Effort, Mapping[str, Any]]] = {}
-        for level in reversed(LEVELS):  # of two that are alike, the name of the higher one stays
-            ways: list[Mapping[str, Any]] = [{name: level}]
-            ways += [{flag: True} for flag, means in EFFORT_FLAGS if means == level]
-            for asked in ways:
-                if not asked.keys() <= self._template.variables or not (prompt := self._prompt({**on, **asked})):
-                    continue
-                if name not in asked:
-                    is_understood = prompt != plain
-                else:
-                    is_understood = self._names_level(name, level) or (level in USUAL and prompt != unknown)
-                if is_understood:
-                    found.setdefault(prompt, (level, asked))
-        if not found.keys() - {plain}:
-            return {}
-        return dict(sorted(found.values(), key=lambda each: LEVELS.index(each[0])))
-
-    def _names_level(self, name: str, level: str) -> bool:
-        """Whether a tag of the template that looks at the effort names this level of it."""
-        quoted = re.compile(rf"""['"]{level}['"]""", re.IGNORECASE)
-        return any(name in tag and quoted.search(tag) for tag in _CODE.findall(self._template.source))
-
-    def _no_effort(self, levels: dict[Effort, Mapping[str, Any]]) -> dict[str, Any]:
-        """What asks for no thinking by a level of effort, which is then taken out of the `levels`; empty where nothing
-        does, or nothing asks for thinking either."""
-        if not (name := self._effort_variable()):
+    def _no_effort(self, efforts: Efforts, levels: dict[Effort, Mapping[str, Any]]) -> dict[str, Any]:
+        """As `Efforts.none`."""
+        if not efforts.name:
             return {}
         marks, _ = self._find_marks(Switch())
-        for level in (*CLOSING, *NONE):
-            asked = {name: level}
-            if not (prompt := self._prompt(asked)):
-                continue
-            # Some write any word into the prompt: only what closes the thought is understood, or what they name.
-            closes = level in CLOSING and _closes_thought(marks, self._alphabet.encode(self._opening(asked)))
-            if closes or (level in NONE and self._names_level(name, level)):
-                left = {other: how for other, how in levels.items() if self._prompt(how) != prompt}
-                if left or self._prompt({}) != prompt:
-                    levels.clear()
-                    levels.update(left)
-                    return asked
-        return {}
+        return efforts.none(levels, lambda asked: _closes_thought(marks, self._alphabet.encode(self._opening(asked))))
 
     def _find_words(self) -> tuple[str, str, str]:
         """Whose message takes words that the template itself reacts to, or that its model is known for; the words."""

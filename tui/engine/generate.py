@@ -12,12 +12,15 @@ import msgspec
 
 from tui.engine.abort import Aborted
 from tui.engine.answer import AnswerInProgress, Paused, Send
+from tui.engine.biases import token_biases
 from tui.engine.costcurve import CostCurve
 from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import Session
 from tui.engine.llamalog import LlamaError
 from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
+from tui.engine.schemagrammar import grammar_text
+from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, ReadAhead, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
@@ -113,6 +116,8 @@ class Chat:
             self.paused = command
             AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
             return
+        part = self.session.chat.part(command.messages, thinking=command.thinking, effort=command.effort)
+        sampler = self._sampler(command, part, paused)
         n_cached = self.prefix.reuse(tokens)
         if self.prefix.needs_borders and paused is None:
             self.prefix.expect(self._borders(command, n_dropped, tokens))
@@ -124,15 +129,14 @@ class Chat:
                 n_dropped=n_dropped,
                 n_ctx=self.session.n_ctx,
                 template_note=self.session.chat.note,
+                biases_left_out=self._biases_left_out(command.sampling),
             )
         )
         answer = AnswerInProgress(self.prefix, command, send, received)
         answer.tokens, answer.n_cached = list(tokens), n_cached
-        sampler = self._sampler(command.sampling, paused)
         if paused is not None:
             answer.go_on(paused)
         else:
-            part = self.session.chat.part(command.messages, thinking=command.thinking, effort=command.effort)
             answer.begin(part)
         loop = token_loop(
             self.session, sampler, ignore_end=command.ignore_end, costs=self._costs_of(command.step_costs)
@@ -156,23 +160,30 @@ class Chat:
                 sampler.close()
             self.prefix.resynchronize()
             self._costs.learn(loop.step_costs())
-        answer.finish(stop)
+        answer.finish(stop, is_incomplete=sampler.is_incomplete)
 
     def _bring(self, contexts: str, tokens: Sequence[int]) -> None:
         """Have what begins as these tokens do from this folder, where that is worth it. Raises `Aborted`."""
         if self._kept is not None and contexts:
             self._kept.bring(Path(contexts), tokens, self.prefix, self.session.raise_if_aborted)
 
-    def _sampler(self, sampling: Sampling, paused: Paused | None) -> Sampler:
+    def _sampler(self, command: Generate, part: Part, paused: Paused | None) -> Sampler:
         """One for a new answer; or one that goes on with the draws of a paused one, which stays as it is: it may be
-        tried again."""
-        if paused is not None and paused.sampler.sampling == sampling:
+        tried again. Raises `LlamaError` for a format that no answer can keep to."""
+        sampling, wanted = command.sampling, command.answer_format
+        grammar = grammar_text(wanted) if wanted else ""
+        if paused is not None and (paused.sampler.sampling, paused.sampler.grammar) == (sampling, grammar):
             return self.session.take_over(paused.sampler)
         seed = sampling.seed if sampling.seed >= 0 else self.default_seed
-        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns())
-        for token in paused.tokens[paused.n_prompt :] if paused else ():
-            sampler.accept(token)
+        is_thought_first = command.thinking and part == "answer"
+        openings = self.session.chat.openings() if is_thought_first else frozenset[int]()
+        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns(), grammar, openings)
+        if paused is not None:
+            sampler.take_up(paused.sampler, paused.tokens[paused.n_prompt :])
         return sampler
+
+    def _biases_left_out(self, sampling: Sampling) -> tuple[str, ...]:
+        return tuple(token_biases(self.session.vocabulary, sampling.logit_bias)[1])
 
     def _costs_of(self, measured: tuple[float, ...]) -> tuple[float, ...]:
         """What several tokens at once cost, by what was measured and what answers took since."""

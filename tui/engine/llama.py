@@ -19,6 +19,7 @@ from tui.base.splitfile import part_of
 from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
+from tui.engine.biases import token_biases
 from tui.engine.bindings import lib
 from tui.engine.contextmemory import ContextMemory
 from tui.engine.draftmodel import DraftModel
@@ -357,10 +358,20 @@ class Session:
         """What each token does to a run of the token loop; see `ChatPrompt.token_kinds`."""
         return self.chat.token_kinds(self.stops)
 
-    def sampler(self, sampling: Sampling, seed: int) -> Sampler:
-        """A sampler chain for one answer."""
-        return Sampler(self._context, self.n_vocab, sampling, seed)
+    def sampler(
+        self, sampling: Sampling, seed: int, grammar: str = "", openings: frozenset[int] = frozenset()
+    ) -> Sampler:
+        """A sampler chain for one answer, which keeps to a `grammar` if there is one. Raises `LlamaError` for a wrong
+        grammar; `openings` are as `ConstrainedSampler` has them."""
+        biases, _ = token_biases(self.vocabulary, sampling.logit_bias)
+        if not grammar:
+            return Sampler(self._context, self.vocabulary, sampling, seed, biases)
+        from tui.engine.constrained import ConstrainedSampler  # brings numpy, which takes long to import
+
+        return ConstrainedSampler(
+            self._context, self.vocabulary, sampling, seed, biases, grammar=grammar, openings=openings
+        )
 
     def take_over(self, sampler: Sampler) -> Sampler:
         """A sampler that goes on here where that one is, of this session or one of the same model."""
-        return sampler.copy(self._context, self.n_vocab)
+        return sampler.copy(self._context, self.vocabulary)

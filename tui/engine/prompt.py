@@ -112,6 +112,11 @@ class ChatPrompt:
             opening = prompt.rpartition(self._protected(messages[-1].content, []))[2] if messages else prompt
         return self.format.marks.part_after(self.alphabet.encode(opening))
 
+    def openings(self) -> frozenset[int]:
+        """Tokens that begin a thought."""
+        tokens = self.alphabet.tokens
+        return frozenset(tokens[mark] for mark in self.format.marks.opens if mark in tokens)
+
     def end_of_thought(self) -> list[int]:
         """Tokens that end a thought as the template would, and lead to the answer."""
         return self._vocabulary.tokenize(self.format.close_text, is_whole=False)

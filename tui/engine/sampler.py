@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tui.engine.bindings import lib
@@ -23,13 +24,17 @@ from tui.protocol.records import Sampling
 from tui.words.later import later
 
 if TYPE_CHECKING:
+    from tui.engine.biases import Bias
     from tui.engine.candidates import Candidates
+    from tui.engine.vocabulary import Vocabulary
 
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""
 _LARGE_VOCABULARY = 80_000
 """From so many tokens on it is quicker to look for the few than to hand over all; with penalties, which look up each
 candidate, it always is."""
+_BREAKERS = (b"\n", b":", b'"', b"*")
+"""Sequences do not reach over these, for DRY: llama.cpp's own."""
 _LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
 # The Python package does not declare it.
 _clone = ctypes.CFUNCTYPE(lib.llama_sampler_p_ctypes, lib.llama_sampler_p_ctypes)(("llama_sampler_clone", lib._lib))
@@ -39,7 +44,8 @@ def needed_candidates(sampling: Sampling) -> int:
     """How many of the likeliest tokens the chain must see to choose as if it saw all; 0 when it must see all.
 
     Penalties only ever lower the logits of at most `penalty_last_n` tokens, so that the best k after them are among the
-    best k + `penalty_last_n` before. Values that raise logits, and penalties over the whole context, need all.
+    best k + `penalty_last_n` before; so does DRY within its own window, and a bias below 0 for its token. Values that
+    raise logits, and windows over the whole context, need all.
     """
     best = 1 if sampling.temperature <= 0 else sampling.top_k
     if best <= 0:
@@ -49,11 +55,23 @@ def needed_candidates(sampling: Sampling) -> int:
         if not lowers or sampling.penalty_last_n < 0:
             return 0
         best += sampling.penalty_last_n
+    if sampling.dry_multiplier > 0:
+        if sampling.dry_last_n < 0:
+            return 0
+        best += sampling.dry_last_n
+    if any(bias > 0 for bias in sampling.logit_bias.values()):
+        return 0
+    best += len(sampling.logit_bias)
     return best if best <= _MAX_NEEDED else 0
 
 
 def _penalizes(sampling: Sampling) -> bool:
     return sampling.repeat_penalty != 1.0 or bool(sampling.frequency_penalty or sampling.presence_penalty)
+
+
+def _changes_logits(sampling: Sampling) -> bool:
+    """Whether the likeliest token may be another one once the chain has seen it."""
+    return _penalizes(sampling) or sampling.dry_multiplier > 0 or bool(sampling.logit_bias)
 
 
 NO_NUMBERS: Final = later(
@@ -74,53 +92,51 @@ class Sampler:
     """A sampler chain for one answer, its parts in the order that llama.cpp uses by default. `seed` as llama.cpp takes
     it, of which 32 bits count. It outlives the context, but for `sample`."""
 
-    def __init__(self, context: int | None, n_vocab: int, sampling: Sampling, seed: int) -> None:
+    def __init__(
+        self, context: int | None, vocabulary: Vocabulary, sampling: Sampling, seed: int, biases: Sequence[Bias] = ()
+    ) -> None:
+        """`biases` are the tokens that the texts of `sampling.logit_bias` stand for."""
         self.sampling = sampling
-        self._set_up(context, n_vocab, lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params()))
-        self._fill_chain(sampling, seed)
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._set_up(context, vocabulary.n_tokens, chain)
+        for part in _parts(sampling, seed, context, vocabulary, biases):
+            lib.llama_sampler_chain_add(chain, part)
 
     def _set_up(self, context: int | None, n_vocab: int, chain: Any) -> None:
         sampling = self.sampling
         self._context, self._n_vocab = context, n_vocab
         self.n_needed = min(needed_candidates(sampling), n_vocab)
         """How many of the likeliest candidates the chain must see; 0: all."""
-        self.takes_best = sampling.temperature <= 0 and not _penalizes(sampling)
+        changes = _changes_logits(sampling)
+        self.takes_best = sampling.temperature <= 0 and not changes
         """The likeliest candidate is the one that the chain would choose."""
-        is_quick_with_all = n_vocab < _LARGE_VOCABULARY and sampling.temperature > 0 and not _penalizes(sampling)
+        is_quick_with_all = n_vocab < _LARGE_VOCABULARY and sampling.temperature > 0 and not changes
         self._sees_few = bool(self.n_needed) and not is_quick_with_all
         self.chain = chain
         self._free = weakref.finalize(self, lib.llama_sampler_free, chain)
 
-    def copy(self, context: int | None, n_vocab: int) -> Sampler:
+    is_compiled = True
+    """The compiled loop can work with it."""
+    grammar = ""
+    """What the answer keeps to, in GBNF."""
+    is_free = True
+    """What is written now keeps to no grammar."""
+
+    def copy(self, context: int | None, vocabulary: Vocabulary) -> Sampler:
         """One that goes on from here in another context: what was chosen counts for its penalties, and its draws are
         those that would have come next."""
         other = Sampler.__new__(Sampler)
         other.sampling = self.sampling
-        other._set_up(context, n_vocab, _clone(self.chain))
+        other._set_up(context, vocabulary.n_tokens, self._clone())
         return other
 
-    def _fill_chain(self, s: Sampling, seed: int) -> None:
-        def add(part: object) -> None:
-            lib.llama_sampler_chain_add(self.chain, part)
+    def _clone(self) -> Any:
+        return _clone(self.chain)
 
-        if _penalizes(s):
-            add(
-                lib.llama_sampler_init_penalties(
-                    self._n_vocab, s.penalty_last_n, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
-                )
-            )
-        if s.temperature <= 0:
-            add(lib.llama_sampler_init_greedy())
-            return
-        if s.top_k > 0:
-            add(lib.llama_sampler_init_top_k(s.top_k))
-        if s.top_p < 1.0:
-            add(lib.llama_sampler_init_top_p(s.top_p, 1))
-        if s.min_p > 0:
-            add(lib.llama_sampler_init_min_p(s.min_p, 1))
-        add(lib.llama_sampler_init_temp(s.temperature))
-        # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
-        add(lib.llama_sampler_init_dist(min(seed & 0xFFFFFFFF, _LAST_SEED)))
+    @property
+    def is_incomplete(self) -> bool:
+        """The text would have to go on for the grammar that it keeps to."""
+        return False
 
     def sample(self, row: int = -1, margin: float = 0.0) -> int:
         """Choose the next token from a row of the newest logits, -1 being those of the last decoded one, and remember
@@ -152,6 +168,11 @@ class Sampler:
 
         return Candidates(self._context, self._n_vocab, self.n_needed, takes_best=self.takes_best)
 
+    def take_up(self, before: Sampler, tokens: Sequence[int]) -> None:
+        """Go on behind `tokens`, which `before` chose with other values."""
+        for token in tokens:
+            self.accept(token)
+
     def accept(self, token: int) -> None:
         """Remember a token that was chosen before, for the penalties."""
         lib.llama_sampler_accept(self.chain, token)
@@ -159,3 +180,44 @@ class Sampler:
     def close(self) -> None:
         """Free the chain; it is freed too when nobody holds this any more."""
         self._free()
+
+
+def _parts(
+    s: Sampling, seed: int, context: int | None, vocabulary: Vocabulary, biases: Sequence[Bias]
+) -> Iterator[object]:
+    """llama.cpp's samplers, in the order that it uses by default; none that would do nothing."""
+    # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
+    seed = min(seed & 0xFFFFFFFF, _LAST_SEED)
+
+    def window(last_n: int) -> int:
+        return last_n if last_n >= 0 else int(lib.llama_n_ctx(context))
+
+    if biases:
+        array = (lib.llama_logit_bias * len(biases))(*biases)
+        yield lib.llama_sampler_init_logit_bias(vocabulary.n_tokens, len(biases), array)
+    if _penalizes(s):
+        yield lib.llama_sampler_init_penalties(
+            vocabulary.n_tokens, window(s.penalty_last_n), s.repeat_penalty, s.frequency_penalty, s.presence_penalty
+        )
+    if s.dry_multiplier > 0:
+        breakers = (ctypes.c_char_p * len(_BREAKERS))(*_BREAKERS)
+        yield lib.llama_sampler_init_dry(
+            vocabulary.pointer,
+            *(s.dry_multiplier, s.dry_base, s.dry_allowed_length, window(s.dry_last_n)),
+            *(breakers, len(breakers)),
+        )
+    if s.temperature <= 0:
+        yield lib.llama_sampler_init_greedy()
+        return
+    if s.top_k > 0:
+        yield lib.llama_sampler_init_top_k(s.top_k)
+    if s.typical_p < 1.0:
+        yield lib.llama_sampler_init_typical(s.typical_p, 1)
+    if s.top_p < 1.0:
+        yield lib.llama_sampler_init_top_p(s.top_p, 1)
+    if s.min_p > 0:
+        yield lib.llama_sampler_init_min_p(s.min_p, 1)
+    if s.xtc_probability > 0:
+        yield lib.llama_sampler_init_xtc(s.xtc_probability, s.xtc_threshold, 1, seed)
+    yield lib.llama_sampler_init_temp(s.temperature)
+    yield lib.llama_sampler_init_dist(seed)

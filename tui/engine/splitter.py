@@ -24,6 +24,8 @@ came though nothing had marked its beginning."""
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "「": "」", "『": "』"}
 _LONGEST_HEADER = 80
 """Characters between two messages; more of them are text after all."""
+_LONGEST_CODE = 40
+"""Characters behind a mark that are waited for to see whether it stands in code within a line."""
 _FENCES = ("```", "~~~")
 _WORD = re.compile(r"[A-Za-z_]+")
 _TOKEN = re.compile("[\ud800-\udfff]")
@@ -94,6 +96,8 @@ class AnswerSplitter:
         """The turn is at its end; nothing more is taken."""
         self._held = ""
         """What may be the beginning of a mark, or is between two messages."""
+        self._n_ticks = 0
+        """Backticks on the line that is being written."""
         self._is_final = True
         """What is answered is the answer, and not something that is said on the way to it."""
         self._answer_closes = [pair.closes for pair in marks.answers if not pair.opens]
@@ -106,6 +110,7 @@ class AnswerSplitter:
     def _enter(self, part: Part) -> None:
         self._part: Part = part
         self._blank, self._lead, self._before = True, "", ""
+        self._n_ticks = 0
         self._has_thought = self._has_thought or part == "thinking"
         marks = self._marks
         if part == "between":
@@ -119,6 +124,11 @@ class AnswerSplitter:
             here += [*marks.stops, *self._user_stops]
         self._here = sorted({mark for mark in here if mark}, key=len, reverse=True)
         self._firsts = frozenset(mark[0] for mark in self._here)
+
+    @property
+    def part(self) -> Part:
+        """Where the answer is."""
+        return self._part
 
     @property
     def kind(self) -> Kind:
@@ -200,7 +210,9 @@ class AnswerSplitter:
                 return True
         is_blank = self._blank and not before.strip()
         if self._part == "thinking":
-            return mark in marks.opens and not is_blank
+            if mark in marks.opens:
+                return not is_blank
+            return mark in marks.closes and self._is_in_a_line_of_code(start, start + len(mark), is_last=is_last)
         if is_blank or mark in (*marks.stops, *self._answer_closes, marks.header_ends):
             return False
         if mark in marks.answer_opens:
@@ -213,6 +225,21 @@ class AnswerSplitter:
         if not following and not is_last:
             return None
         return following not in ("", "\n") and not marks.has_headers
+
+    def _is_in_a_line_of_code(self, start: int, end: int, *, is_last: bool) -> bool | None:
+        """Whether what stands in the held text from `start` to `end` is between two backticks of one line; None where
+        what follows will tell."""
+        if self._ticks_behind(self._held[:start]) % 2 == 0:
+            return False
+        rest, tick, _ = self._held[end:].partition("`")
+        if any(letter.isspace() for letter in rest) or len(rest) > _LONGEST_CODE:  # an answer has words
+            return False
+        return bool(tick) if tick or is_last else None
+
+    def _ticks_behind(self, text: str) -> int:
+        """Backticks on the line that `text` ends in."""
+        _, newline, line = text.rpartition("\n")
+        return line.count("`") + (0 if newline else self._n_ticks)
 
     def _is_in_code(self, before: str) -> bool:
         lines = "".join([*self._answer, before]).split("\n")
@@ -282,6 +309,7 @@ class AnswerSplitter:
                 text = "\n" * (2 - ending.count("\n")) + text
         if not text:
             return
+        self._n_ticks = self._ticks_behind(text)
         self._before, self._endings[kind] = text[-1], (self._endings.get(kind, "") + text)[-2:]
         if kind == "answer":
             self._answer.append(text)

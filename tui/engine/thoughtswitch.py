@@ -19,6 +19,8 @@ SWITCHES: tuple[tuple[str, Any, Any], ...] = (
     ("thinking_budget", None, 0),
 )
 """Variables that switch thinking, on and off; None leaves it to the template."""
+KEEPS_THOUGHTS = ("preserve_thinking", "preserved_thinking")
+"""Variables that have a template write what was thought in earlier turns."""
 WORDS = (
     ("user", " /think", " /no_think"),
     ("user", " /think", " /nothink"),

@@ -37,9 +37,12 @@ _IS_END, _IS_ABORTED, _HAS_FAILED, _HAS_NO_NUMBERS = 2, 3, 4, 5
 
 
 def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool, costs: Sequence[float] = ()) -> TokenLoop:
-    """The compiled loop, where it is there. `costs` are those of decoding 1, 2, 3 … tokens at once, in steps of one;
-    without them no drafts are made."""
+    """The compiled loop, where it is there and the sampler leaves the choice to llama.cpp alone. `costs` are those of
+    decoding 1, 2, 3 … tokens at once, in steps of one; without them no drafts are made, nor for a sampler of another
+    kind."""
     library = _library()
+    if not sampler.is_compiled:
+        return PythonLoop(session, sampler, ignore_end)
     if library is None:
         return PythonLoop(session, sampler, ignore_end, costs)
     return CompiledLoop(library, session, sampler, ignore_end, costs)

@@ -110,9 +110,20 @@ class LocalEngine(EngineClient):
         model: what was loaded before is gone then, with its context."""
         if self.alive and (settings.poll != self._poll or self._numa not in ("off", settings.numa)):
             self._poll = settings.poll
-            await self.restart()
+            await self._restart_wholly()
         self._numa = settings.numa
         return await super().load(path, settings, on_progress, keep_context=keep_context, load_first=load_first)
+
+    async def _restart_wholly(self) -> None:
+        """Who is cancelled meanwhile leaves an engine that runs, and not half of one."""
+        restarting = asyncio.ensure_future(self.restart())
+        restarting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.shield(restarting)
+        except asyncio.CancelledError:
+            await asyncio.wait([restarting])
+            restarting.result()
+            raise
 
     async def start(self) -> Hello:
         """As `Engine.start`."""

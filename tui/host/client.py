@@ -25,6 +25,8 @@ from tui.host.messages import (
     FreeModel,
     HostMessage,
     HostStatus,
+    Stopped,
+    StopSession,
     Welcome,
     host_decoder,
 )
@@ -238,6 +240,17 @@ async def make_room() -> str:
             return before.model if before.path and not after.path else ""
     except (HostProblem, TimeoutError):
         return ""
+
+
+async def stop_session(id: str) -> bool:
+    """End one session of the host, and what it does; False where there is none. Raises `HostProblem`."""
+    if (line := await find()) is None:
+        return False
+    async with line:
+        line.send(StopSession(session=id))
+        while not isinstance(said := await line.next(), Stopped):
+            continue
+        return said.was_there
 
 
 async def stop() -> int | None:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tui.protocol.messages import Loaded
 from tui.session.events import Phase
 from tui.shell.question import Question
-from tui.words import Language
+from tui.words import Language, tr
 
 HOST_PROTOCOL = 2
 """Version of what is said here, and of the events that travel in it. The two sides differ where llmtui was replaced
@@ -33,15 +33,11 @@ class Welcome(HostMessage, frozen=True):
     protocol: int = HOST_PROTOCOL
 
 
-class Waiting(HostMessage, frozen=True):
-    """Other questions are answered before this one."""
-
-    n_before: int
-
-
 class Begun(HostMessage, frozen=True):
     """It is the question's turn."""
 
+    session: str
+    """Id of its session."""
     model: str
     """Name of the model that answers."""
     loaded: Loaded | None = None
@@ -105,6 +101,32 @@ class KeysMoved(HostMessage, frozen=True):
     viewer: str
 
 
+State = Literal["starting", "no_model", "loading", "ready", "answering", "dead", "waiting", "done", "failed"]
+"""Of a session: a `Phase`, or that it waits for its turn, or what became of a question."""
+SessionKind = Literal["ask", "app"]
+
+
+class SessionStatus(HostMessage, frozen=True):
+    """One session of a host."""
+
+    id: str
+    kind: SessionKind
+    """Who has opened it: a question by itself, or the app."""
+    title: str
+    """Of its conversation; empty for an empty one."""
+    conversation: str
+    """Id of that; empty where it is not saved."""
+    model: str
+    """Name of the one that answers, or has answered."""
+    state: State
+    started_at: float
+    """Unix time in seconds."""
+    n_before: int = 0
+    """Sessions whose turn comes first while it waits."""
+    n_viewers: int = 0
+    """How many follow it."""
+
+
 class HostStatus(HostMessage, frozen=True):
     """What a host has and does."""
 
@@ -116,25 +138,34 @@ class HostStatus(HostMessage, frozen=True):
     model: str
     """Name of what is loaded; empty for nothing."""
     path: str
-    title: str
-    """Of the open conversation; empty for none."""
-    n_waiting: int
-    """Questions that wait for their turn."""
+    sessions: tuple[SessionStatus, ...]
+    """The oldest first; of questions that are over, the newest ones."""
     memory_bytes: int
     """Of the host and its engine, as the system counts what is their own and what is mapped."""
     ends_in_s: float
     """Until it ends by itself if nobody asks; negative for never or not while it works."""
 
 
+class Stopped(HostMessage, frozen=True):
+    """What came of `StopSession`."""
+
+    was_there: bool
+
+
 # What is said to a host -----------------------------------------------------------------------------------------------
 
 
 class AskHost(HostMessage, frozen=True):
-    """Answer this. `Waiting` …, `Begun`, `Remark` and `Happened` …, and in the end `Closed` come back."""
+    """Answer this. `Happened` … with `Begun` and `Remark` between them, and in the end `Closed` come back."""
 
     question: Question
     language: Language
     """Of what is said about it."""
+    key: str = ""
+    """Chosen by who asks, never twice: the same question once more is not asked again but followed, for who has lost
+    the line."""
+    after: int = 0
+    """The last event of it that was heard."""
 
 
 class StopAsking(HostMessage, frozen=True):
@@ -142,10 +173,19 @@ class StopAsking(HostMessage, frozen=True):
 
 
 class FollowHost(HostMessage, frozen=True):
-    """Tell what happens: `Happened` with every event after that of this number, or `Caught` first where they are not
-    kept any more, or nothing is known yet (-1). `Rested` says when a question is over."""
+    """Tell what happens in a session: `Happened` with every event after that of this number, or `Caught` first where
+    they are not kept any more, or nothing is known yet (-1). `Rested` says when a question is over. `Closed` instead of
+    all that where there is no such session."""
 
     after: int = -1
+    session: str = ""
+    """Its id; empty for the one that was asked last."""
+
+
+class StopSession(HostMessage, frozen=True):
+    """End one session, and what it does; what there is of an answer is saved. `Stopped` comes back."""
+
+    session: str
 
 
 class Join(HostMessage, frozen=True):
@@ -185,8 +225,10 @@ class AskStatus(HostMessage, frozen=True):
     """A `HostStatus` comes back."""
 
 
-FROM_HOST = Welcome | Waiting | Begun | Happened | Remark | Closed | Caught | Rested | Returned | KeysMoved | HostStatus
-TO_HOST = AskHost | StopAsking | FollowHost | Join | Call | Leave | FreeModel | AskStatus
+FROM_HOST = (
+    Welcome | Begun | Happened | Remark | Closed | Caught | Rested | Returned | KeysMoved | HostStatus | Stopped
+)  # fmt: skip
+TO_HOST = AskHost | StopAsking | FollowHost | StopSession | Join | Call | Leave | FreeModel | AskStatus
 
 
 def host_decoder() -> msgspec.msgpack.Decoder[Any]:
@@ -197,3 +239,8 @@ def host_decoder() -> msgspec.msgpack.Decoder[Any]:
 def client_decoder() -> msgspec.msgpack.Decoder[Any]:
     """Of what is said to a host."""
     return msgspec.msgpack.Decoder(TO_HOST)
+
+
+def no_such_session(id: str) -> str:
+    """What to say where there is none with this id."""
+    return tr("There is no session {id} in the background. llmtui ls lists those that are there.", id=id)

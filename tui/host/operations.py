@@ -16,13 +16,13 @@ from tui.chat.conversation import Conversation
 from tui.chat.schema import StoreError, StoreFault
 from tui.config.state import RememberedLoad
 from tui.engines.interface import EngineError
+from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.context_meter import TextLength
 from tui.session.loads import LoadRequest
 from tui.session.prompt_queue import QueuedPrompt
-from tui.session.replacing import Version
 from tui.words import Language
 
 ResultT = TypeVar("ResultT")
@@ -97,14 +97,26 @@ class Delete(Operation[None], frozen=True):
     conversation_id: str
 
 
-class Versions(Operation[tuple[Version, ...]], frozen=True):
-    """What was replaced in the open conversation."""
+class ShowBranch(Operation[bool], frozen=True):
+    """Show the branch that this message is in."""
 
-    result, acts = tuple[Version, ...], False
+    result = bool
+    turn_id: str
 
 
-class BringBack(Operation[None], frozen=True):
-    version: Version
+class RemoveTurn(Operation[bool], frozen=True):
+    """Delete one message."""
+
+    result = bool
+    turn_id: str
+
+
+class EditAnswer(Operation[bool], frozen=True):
+    """Put other words in the place of an answer."""
+
+    result = bool
+    turn_id: str
+    text: str
 
 
 class Configure(Operation[None], frozen=True):
@@ -143,6 +155,7 @@ class Interrupt(Operation[None], frozen=True):
 class Send(Operation[None], frozen=True):
     text: str
     replaces: str
+    files: tuple[Attachment, ...]
     is_load_coming: bool
     """Whoever sends it prepares a load, for which prompts wait."""
 
@@ -179,9 +192,9 @@ class MeasureContext(Operation[None], frozen=True):
 
 
 AnyOperation = (
-    StartEngine | EngineLog | AskEngine | Load | Retry | Restart | Unload | Speak | New | Open | Delete | Versions
-    | BringBack | Configure | Flush | Settle | Answer | PutBack | Interrupt | Send | Release | SendNext | TakeBack
-    | LengthOf | MeasureContext
+    StartEngine | EngineLog | AskEngine | Load | Retry | Restart | Unload | Speak | New | Open | Delete | ShowBranch
+    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | PutBack | Interrupt | Send | Release | SendNext
+    | TakeBack | LengthOf | MeasureContext
 )  # fmt: skip
 
 

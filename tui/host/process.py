@@ -9,27 +9,18 @@ import os
 import signal
 import socket
 import sys
-from functools import partial
-from pathlib import Path
 
 from tui import words
 from tui.base.ending import ASKED
 from tui.base.exit_codes import ExitCode
 from tui.base.oserrors import os_reason
-from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.language import first_language
 from tui.config.logfile import log_to_file
-from tui.config.options import Options
 from tui.config.settings import load_settings
-from tui.config.state import StateStore
 from tui.host.meeting import HostProblem, Meeting, meeting
-from tui.host.served import new_served
 from tui.host.server import Host
-from tui.session.controller import Controller
 
-_END_S = 2.0
-"""How long an answer may take to stop when the host is ended."""
 _log = logging.getLogger("llmtui.host")
 
 
@@ -78,14 +69,8 @@ async def _run(listener: socket.socket) -> None:
     paths.put_in_order()
     settings, _ = load_settings()  # what is wrong with them is told by whoever starts in a terminal
     log_to_file(settings.log.level)
-    state = StateStore(is_kept=False)
-    state.read()
-    store = Store(paths.database_file())
-    controller = Controller(settings, state, store, Options())
     is_over = asyncio.Event()
-    host = Host(
-        controller, settings, state, is_over.set, asyncio.create_task(_open(store)), partial(new_served, settings)
-    )
+    host = Host(settings, is_over)
     loop = asyncio.get_running_loop()
     for number in ASKED:
         loop.add_signal_handler(number, is_over.set)
@@ -98,15 +83,6 @@ async def _run(listener: socket.socket) -> None:
         await asyncio.wait([serving])
         listener.close()  # who comes now waits for the lock, and starts another host
         await host.close()
-        await controller.close(_END_S)
-
-
-async def _open(store: Store) -> Path | None:
-    """The file that damaged conversations were set aside as."""
-    try:
-        return (await store.start()).set_aside
-    except StoreError:  # it keeps trying, and tells who asks
-        return None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tui.host import operations as ops
 from tui.host.meeting import HostProblem
-from tui.host.messages import FROM_HOST, Call, Caught, Happened, HostMessage, Join, KeysMoved, Leave, Returned
+from tui.host.messages import FROM_HOST, Call, Caught, Closed, Happened, HostMessage, Join, KeysMoved, Leave, Returned
 from tui.words import language
 
 _FIRST_S, _LONGEST_S = 0.05, 5.0
@@ -54,7 +54,7 @@ class RemoteLine:
         """`on_caught` gets the scene of a session that was not followed until now, `on_happened` each event after it.
         `on_broken` is called when the line breaks, with why if that is known, and with nothing when it is there again;
         `on_lost` when the host or its session is gone."""
-        self._reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
+        self.reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
         self._on_lost, self._on_broken = on_lost, on_broken
         self.viewer = ops.new_viewer()
         self._line: Line | None = None
@@ -113,15 +113,15 @@ class RemoteLine:
 
     async def _keep(self, joined: asyncio.Future[None]) -> None:
         try:
-            line = await self._reach(is_made=True)
+            line = await self.reach(is_made=True)
         except HostProblem as problem:
-            self._fail_pending()
             joined.set_exception(problem)
             joined.add_done_callback(_heard)
             return
         while line is not None:
+            is_over = False
             try:
-                await self._follow(line, joined)
+                is_over = await self._follow(line, joined)
             except HostProblem as problem:
                 _log.info("The line to the host broke: %s", problem)
             finally:
@@ -129,7 +129,7 @@ class RemoteLine:
                 line.close()
             if self._is_leaving:
                 return
-            line = await self._again()
+            line = None if is_over else await self._again()
         if not joined.done():
             joined.set_exception(SessionLost())
             joined.add_done_callback(_heard)
@@ -142,7 +142,7 @@ class RemoteLine:
         wait_s, is_told = _FIRST_S, False
         while True:
             try:
-                line = await self._reach(is_made=False)
+                line = await self.reach(is_made=False)
             except HostProblem as problem:
                 if not is_told:
                     is_told = True
@@ -154,7 +154,8 @@ class RemoteLine:
                 self._on_broken("")
             return line
 
-    async def _follow(self, line: Line, joined: asyncio.Future[None]) -> None:
+    async def _follow(self, line: Line, joined: asyncio.Future[None]) -> bool:
+        """True when the session has ended."""
         line.send(Join(viewer=self.viewer, language=language(), session=self._session, after=self._number))
         for call, _, _ in tuple(self._pending.values()):
             line.send(call)
@@ -166,11 +167,13 @@ class RemoteLine:
                     self._on_happened(event)
                 case Caught(number=number, scene=scene, session=session):
                     if self._session not in ("", session):
-                        return  # the host is another one; what was asked of the old one is lost
+                        return True  # the host is another one; what was asked of the old one is lost
                     self._session, self._number = session, number
                     self._on_caught(scene)
                 case Returned(id=number, result=result, problem=problem):
                     self._returned(number, result, problem)
+                case Closed():
+                    return True
                 case KeysMoved(viewer=viewer):
                     had_keys, self.has_keys = self.has_keys, viewer == self.viewer
                     if had_keys != self.has_keys:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.config.settings import ChosenLoad
+from tui.files.attachment import Attachment
 from tui.host import operations as ops
 from tui.host.scene import Scene
 from tui.models.info import ModelInfo
@@ -100,9 +101,9 @@ class RemotePrompts:
         queue = self._scene().queue
         return queue is not None and queue.is_held
 
-    def send(self, text: str, replaces: str = "") -> None:
+    def send(self, text: str, replaces: str = "", files: tuple[Attachment, ...] = ()) -> None:
         """As `PromptsSeen.send`."""
-        self._do(ops.Send(text=text, replaces=replaces, is_load_coming=self.is_load_coming()))
+        self._do(ops.Send(text=text, replaces=replaces, files=files, is_load_coming=self.is_load_coming()))
 
     def release(self) -> None:
         """As `PromptsSeen.release`."""
@@ -130,6 +131,11 @@ class RemoteContext:
     def n_system(self) -> int:
         stands = self._scene().stands
         return stands.n_system if stands is not None else 0
+
+    @property
+    def n_files(self) -> int:
+        stands = self._scene().stands
+        return stands.n_files if stands is not None else 0
 
     async def measure(self) -> None:
         """As `ContextSeen.measure`."""

@@ -36,7 +36,6 @@ from tui.session.events import Phase
 from tui.session.interface import Session
 from tui.session.loads import LoadRequest
 from tui.session.prompt_queue import QueuedPrompt
-from tui.session.replacing import Version
 from tui.session.standing import ModelStands, SessionStands
 from tui.words import language, tr
 
@@ -60,8 +59,11 @@ class RemoteSession(Session):
         store: Store,
         options: Options,
         reach: Reached,
+        *,
+        otherwise: Reached | None = None,
         downloads: Downloads | None = None,
     ) -> None:
+        """`otherwise` reaches a session of this process, for where there can be no host."""
         self._scene = Scene()
         self.engine: RemoteEngine = RemoteEngine(lambda: self._engine, self._ask_engine)
         self.model: RemoteModel = RemoteModel(lambda: self._engine)
@@ -86,19 +88,27 @@ class RemoteSession(Session):
         self._line.on_keys = lambda has_keys: self._say(events.KeysMoved(are_here=has_keys))
         self.queue: RemotePrompts = RemotePrompts(lambda: self._scene, self._do)
         self.context: RemoteContext = RemoteContext(lambda: self._scene, self._measure)
+        self.outlives = True
         self._grown: list[tuple[DeltaKind, str]] = []
         """The text of the answer that is being written."""
+        self._otherwise = otherwise
         self._n_configuring = 0
         """Changes to the conversation that the host has not confirmed yet."""
-        self.leaves_running = True
-        """What runs goes on when this is closed; else all of it ends, if nobody else is there."""
         self._is_lost = False
         self._going_on: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
 
     async def connect(self) -> bool:
-        """As `Session.connect`. Raises `HostProblem` where no host can be reached or started."""
-        await self._line.open()
+        """As `Session.connect`. Raises `HostProblem` where no host can be reached or started, and nothing else can be
+        either."""
+        try:
+            await self._line.open()
+        except HostProblem as problem:
+            if self._otherwise is None:
+                raise
+            self._say(events.NoHost(why=str(problem)))
+            self._line.reach, self._otherwise, self.outlives = self._otherwise, None, False
+            await self._line.open()
         return bool(self.conversation.turns or self._engine.path or self.queue.texts)
 
     async def start(self) -> None:
@@ -181,11 +191,14 @@ class RemoteSession(Session):
     async def delete(self, conversation_id: str) -> None:
         await self._store_wait(ops.Delete(conversation_id=conversation_id))
 
-    async def versions(self) -> tuple[Version, ...]:
-        return await self._wait(ops.Versions(), ())
+    async def show_branch(self, turn_id: str) -> bool:
+        return await self._wait(ops.ShowBranch(turn_id=turn_id), otherwise=False)
 
-    async def bring_back(self, version: Version) -> None:
-        await self._store_wait(ops.BringBack(version=version))
+    async def remove_turn(self, turn_id: str) -> bool:
+        return await self._wait(ops.RemoveTurn(turn_id=turn_id), otherwise=False)
+
+    async def edit_answer(self, turn_id: str, text: str) -> bool:
+        return await self._wait(ops.EditAnswer(turn_id=turn_id, text=text), otherwise=False)
 
     def configure(self, **changes: Any) -> None:
         now = msgspec.structs.replace(self.conversation, **changes)
@@ -366,7 +379,7 @@ class RemoteSession(Session):
         await self._close_beside(self.unsent)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_S if patience_s is None else patience_s):
-                await self._line.leave(ends=not self.leaves_running)
+                await self._line.leave(ends=not (self.outlives and self.leaves_running))
         self._line.close()
         await self.planner.close()
         self.state_lost = await self._remembered.flush()

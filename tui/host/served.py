@@ -12,14 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from tui import words
-from tui.chat.store import Store, StoreError
-from tui.config import paths
-from tui.config.options import Options
-from tui.config.settings import Settings
-from tui.config.state import StateStore
+from tui.chat.store import StoreError
 from tui.host import operations as ops
 from tui.host.event_log import EventLog
-from tui.host.messages import Call, HostMessage, Join, KeysMoved, Returned
+from tui.host.messages import Call, Closed, HostMessage, Join, KeysMoved, Returned
 from tui.protocol.codec import command_decoder
 from tui.protocol.wire import LENGTH, encode
 from tui.session import events
@@ -58,10 +54,10 @@ class _Viewer:
 class Served:
     """Owns a `Controller`, which may have begun already. All of it on the event loop."""
 
-    def __init__(self, controller: Controller, on_change: Callable[[], None]) -> None:
-        """`on_change` is called when somebody comes or goes, or something begins or ends."""
-        self.controller, self._on_change = controller, on_change
-        self.log = EventLog()
+    def __init__(self, controller: Controller, log: EventLog, on_change: Callable[[], None]) -> None:
+        """What happens goes into `log`. `on_change` is called when somebody comes or goes, or something begins or
+        ends."""
+        self.controller, self.log, self._on_change = controller, log, on_change
         self._viewers: dict[str, _Viewer] = {}
         self._holder = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,9 +72,7 @@ class Served:
     @property
     def is_busy(self) -> bool:
         """Something runs, or waits to be answered."""
-        controller = self.controller
-        is_waiting = bool(controller.queue.texts) and not controller.queue.is_held
-        return controller.phase in ("loading", "answering") or controller.is_writing or is_waiting
+        return self.controller.is_busy
 
     @property
     def n_viewers(self) -> int:
@@ -198,29 +192,12 @@ class Served:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def close(self, patience_s: float) -> None:
-        """End what runs; what there is of an answer is saved. Raises `StoreError` where it is not."""
+    def end(self) -> None:
+        """Carry nothing out any more; the controller is closed after that."""
         for task in tuple(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
-        await self.controller.close(patience_s)
-
-
-def new_served(settings: Settings, on_change: Callable[[], None]) -> Served:
-    """One that remembers what a session of this process would, with nothing open and nothing loaded."""
-    state = StateStore()
-    state.read()
-    found: list[Served] = []
-
-    def tell(error: StoreError | None) -> None:
-        for served in found:
-            served.saving(error)
-
-    store = Store(paths.database_file(), tell)
-    store.start().add_done_callback(lambda done: done.cancelled() or done.exception())  # it is told, and tried again
-    found.append(Served(Controller(settings, state, store, Options()), on_change))
-    return found[0]
+        for viewer in self._viewers.values():
+            viewer.tell(Closed(conversation=self.controller.opened.saved_id))
 
 
 def _model_stands(controller: Controller) -> ModelStands:
@@ -249,6 +226,7 @@ def _session_stands(controller: Controller) -> SessionStands:
         can_answer=controller.can_answer,
         n_used=controller.context.n_used,
         n_system=controller.context.n_system,
+        n_files=controller.context.n_files,
         n_unsaved=controller.store.n_unsaved,
     )
 
@@ -328,14 +306,19 @@ async def _delete(served: Served, asked: ops.Delete) -> None:
     await served.controller.delete(asked.conversation_id)
 
 
-@_for(ops.Versions)
-async def _versions(served: Served, _: ops.Versions) -> object:
-    return await served.controller.versions()
+@_for(ops.ShowBranch)
+async def _show_branch(served: Served, asked: ops.ShowBranch) -> bool:
+    return await served.controller.show_branch(asked.turn_id)
 
 
-@_for(ops.BringBack)
-async def _bring_back(served: Served, asked: ops.BringBack) -> None:
-    await served.controller.bring_back(asked.version)
+@_for(ops.RemoveTurn)
+async def _remove_turn(served: Served, asked: ops.RemoveTurn) -> bool:
+    return await served.controller.remove_turn(asked.turn_id)
+
+
+@_for(ops.EditAnswer)
+async def _edit_answer(served: Served, asked: ops.EditAnswer) -> bool:
+    return await served.controller.edit_answer(asked.turn_id, asked.text)
 
 
 @_for(ops.Configure)
@@ -371,7 +354,7 @@ def _interrupt(served: Served, _: ops.Interrupt) -> None:
 @_for(ops.Send)
 def _send(served: Served, asked: ops.Send) -> None:
     served.load_is_coming(asked.is_load_coming)
-    served.controller.queue.send(asked.text, asked.replaces)
+    served.controller.queue.send(asked.text, asked.replaces, asked.files)
 
 
 @_for(ops.Release)

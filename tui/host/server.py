@@ -1,5 +1,4 @@
-"""A host: one session that answers what other processes ask, one question after the other, for as long as somebody may
-want it."""
+"""A host: sessions that answer what other processes ask, in turns, for as long as somebody may want it."""
 
 from __future__ import annotations
 
@@ -9,83 +8,48 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-import msgspec
 import psutil
 
 from tui import __version__, words
 from tui.base.exit_codes import ExitCode
 from tui.chat.store import StoreError
+from tui.config.options import Options
 from tui.config.settings import SessionSettings, Settings
 from tui.config.state import StateStore
-from tui.host.event_log import EventLog
+from tui.engines.interface import share_language
+from tui.host.line import Line
 from tui.host.meeting import peer
-from tui.host.messages import (
-    AskHost,
-    AskStatus,
-    Begun,
-    Call,
-    Closed,
-    FollowHost,
-    FreeModel,
-    HostMessage,
-    HostStatus,
-    Join,
-    Leave,
-    Remark,
-    Rested,
-    StopAsking,
-    Waiting,
-    Welcome,
-    client_decoder,
-)
-from tui.host.served import Served
+from tui.host.messages import AskHost, Begun, Closed, HostStatus, Remark, Welcome
+from tui.host.sessions import Session, Sessions
 from tui.protocol.death import EngineDied
-from tui.protocol.wire import FrameDecoder, WireError, encode
-from tui.session.controller import Controller
+from tui.session.events import Phase
 from tui.shell.asking import Asking
-from tui.shell.question import CannotAsk
+from tui.shell.question import CannotAsk, Question
 from tui.shell.trouble import death_report
 from tui.words import tr
 
-_MOST_UNREAD = 16 << 20
-"""Bytes that wait for who does not read: then the line is cut, and can be taken up again."""
 _AGAIN_S = 1.0
 _MINUTE_S = 60.0
 _FIRST_S, _LEAST_S = 30.0, 0.5
 """How long it waits for the first question, and for the next at least, whatever the settings say."""
-_END_S = 2.0
-"""How long an answer may take to stop when the host is ended."""
+_END_S = 3.0
+"""How long its sessions may take to end."""
 _log = logging.getLogger("llmtui.host")
 
 
 class Host:
-    """Of one session. `on_end` is called when nobody wants it any more, `opening` opens the store, and gives the file
-    that damaged conversations were set aside as."""
+    """Of all sessions; implements `line.Serving`."""
 
-    def __init__(
-        self,
-        controller: Controller,
-        settings: Settings,
-        state: StateStore,
-        on_end: Callable[[], None],
-        opening: asyncio.Task[Path | None],
-        make_served: Callable[[Callable[[], None]], Served],
-    ) -> None:
-        """`make_served` gives the session of the screens, which is made for the first that comes."""
-        self._make_served, self._served = make_served, list[Served]()
-        self._controller, self._settings, self._state, self._on_end = controller, settings, state, on_end
-        self._opening, self._is_set_aside_told = opening, False
+    def __init__(self, settings: Settings, is_over: asyncio.Event) -> None:
+        """`is_over` is set when nobody wants it any more."""
+        self._settings, self._is_over = settings, is_over
         self._wishes: SessionSettings = settings.session
-        self.log = EventLog()
-        controller.listen(self.log.hear)
-        self._turn = asyncio.Lock()
-        self._n_asked = 0
-        """Questions that are answered or wait."""
+        self.sessions = Sessions(settings, self._changed)
         self._has_served = self._is_ending = False
-        self._lines: set[_Line] = set()
+        self._lines: set[Line] = set()
+        self._askers: dict[Session, Line] = {}
+        """Of questions, who waits for the answer, as long as that is so."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at, self._quiet_since = time.time(), time.monotonic()
         self._end: asyncio.TimerHandle | None = None
@@ -102,108 +66,144 @@ class Host:
                 if peer(connection)[1] != os.geteuid():
                     connection.close()
                     continue
-                await loop.connect_accepted_socket(lambda: _Line(self), connection)
+                await loop.connect_accepted_socket(lambda: Line(self), connection)
             except OSError as error:  # too many open files, or one that was gone at once
                 _log.warning("Somebody could not be let in: %s", error)
                 await asyncio.sleep(_AGAIN_S)
 
     async def close(self) -> None:
-        """End what is asked, and all lines; what there is of an answer is saved."""
+        """End all sessions, the engine and all lines; what there is of answers is saved."""
         self._is_ending = True
         for timer in (self._end, self._unloading):
             if timer is not None:
                 timer.cancel()
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
-        for served in self._served:
-            try:
-                await served.close(_END_S)
-            except StoreError as error:
-                _log.warning("Not all is saved: %s", error)
+        ending = [asyncio.create_task(self.sessions.close(one)) for one in self.sessions if not one.is_over]
+        if ending:
+            await asyncio.wait(ending, timeout=_END_S)
+        await self.sessions.engine.close()
+        if ending or self._tasks:
+            await asyncio.wait({*ending, *self._tasks})
         for line in tuple(self._lines):
             line.cut()
 
     # For a line -------------------------------------------------------------------------------------------------------
 
-    def came(self, line: _Line) -> None:
-        """Somebody is there."""
+    def came(self, line: Line) -> None:
+        """As `Serving.came`."""
         self._lines.add(line)
         line.send(Welcome(version=__version__, pid=os.getpid()))
 
-    def left(self, line: _Line) -> None:
-        """And is gone; what was asked there goes on."""
+    def left(self, line: Line) -> None:
+        """As `Serving.left`. A question that still waits for its turn is not wanted any more."""
         self._lines.discard(line)
+        for session, asker in tuple(self._askers.items()):
+            if asker is line:
+                del self._askers[session]
+                if session.answering is not None and not session.has_begun:
+                    session.answering.cancel()
 
-    @property
-    def is_asked(self) -> bool:
-        """A question is answered, or waits."""
-        return self._n_asked > 0
+    def find(self, id: str) -> Session | None:
+        """As `Serving.find`."""
+        return self.sessions.get(id) if id else self.sessions.newest
 
-    def ask(self, line: _Line, asked: AskHost) -> asyncio.Task[None] | None:
-        """Begin to answer; cancelling the result stops that. None, and the line is cut, where the host is ending."""
+    def ask(self, line: Line, asked: AskHost) -> Session | None:
+        """As `Serving.ask`."""
         if self._is_ending:
             line.cut()
             return None
-        self._n_asked += 1
+        if (session := self.sessions.with_key(asked.key)) is None:
+            session = self.sessions.open("ask", StateStore(is_kept=False), Options(), asked.key)
+            session.answering = asyncio.create_task(self._answer(session, asked))
+            self._tasks.add(session.answering)
+            session.answering.add_done_callback(self._answered)
         self._has_served = True
+        self._askers[session] = line
+        if session.begun is not None:
+            line.send(session.begun)
+        line.follow(session, asked.after)
+        if session.closed is not None:
+            line.send(session.closed)
         self._rest()
-        task = asyncio.create_task(self._answer(line, asked))
-        self._tasks.add(task)
-        task.add_done_callback(self._answered)
-        return task
+        return session
 
-    def free(self, line: _Line) -> None:
-        """Free the model if nobody needs it now, and tell what is there then."""
-        if self.is_asked or self._is_ending:
-            line.send(self.status())
+    async def stop(self, id: str) -> bool:
+        """As `Serving.stop`."""
+        session = self.sessions.get(id)
+        if session is None:
+            return False
+        if session.answering is not None:
+            session.is_stopped = True
+            session.answering.cancel()
+            await asyncio.wait([session.answering])
+            self.sessions.forget(session)
+        elif session.is_over:
+            self.sessions.forget(session)
         else:
-            self._unload().add_done_callback(lambda _: line.send(self.status()))
+            await self.sessions.close(session)
+        return True
+
+    def for_screens(self) -> Session | None:
+        """As `Serving.for_screens`."""
+        if self._is_ending:
+            return None
+        self._has_served = True
+        for session in self.sessions:
+            if session.served is not None:
+                return session
+        state = StateStore()
+        state.read()
+        return self.sessions.open("app", state, Options())
+
+    async def end(self, session: Session) -> bool:
+        """As `Serving.end`."""
+        try:
+            await self.sessions.close(session)
+        except StoreError as error:
+            _log.warning("Not all is saved: %s", error)
+        if is_last := not tuple(self.sessions):
+            self._is_over.set()
+        return is_last
+
+    async def free(self) -> None:
+        """As `Serving.free`."""
+        if not self.is_busy and not self._is_ending:
+            await self.sessions.unload()
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is done in a session, or waits."""
+        return any(session.is_busy for session in self.sessions)
 
     def status(self) -> HostStatus:
-        """What is there, and what it does."""
-        loaded, conversation = self._controller.engine.loaded, self.log.scene.conversation
-        ends_in_s = self._ends_in_s()
+        """As `Serving.status`."""
+        engine, in_use = self.sessions.engine.engine, self.sessions.in_use
+        loaded = engine.loaded
         return HostStatus(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
-            phase=self._controller.phase,
-            model=self._controller.model.name if loaded else "",
+            phase=self._phase,
+            model=in_use.last.name if in_use.last is not None and loaded is not None else "",
             path=loaded.path if loaded else "",
-            title=conversation.title if conversation.turns else "",
-            n_waiting=max(0, self._n_asked - 1),
-            memory_bytes=sum(_memory(pid) for pid in (os.getpid(), self._controller.engine.pid) if pid is not None),
-            ends_in_s=ends_in_s,
+            sessions=tuple(session.status for session in self.sessions),
+            memory_bytes=sum(_memory(pid) for pid in (os.getpid(), engine.pid) if pid is not None),
+            ends_in_s=self._ends_in_s(),
         )
 
-    # Screens ----------------------------------------------------------------------------------------------------------
-
     @property
-    def served(self) -> Served:
-        """The session of the screens."""
-        if not self._served:
-            self._served.append(self._make_served(self._rest))
-        self._has_served = True
-        return self._served[0]
-
-    def leave(self, viewer: str, *, ends: bool) -> None:
-        """A screen goes for good; with `ends` its session is not wanted any more, if nobody else is there."""
-        served = self.served
-        served.leave(viewer)
-        if ends and not served.n_viewers and not self.is_asked:
-            self._on_end()
+    def _phase(self) -> Phase:
+        for session in self.sessions:
+            if not session.is_over and session.share.turn.is_held:
+                return session.controller.phase
+        engine = self.sessions.engine.engine
+        return "no_model" if engine.loaded is None else "ready"
 
     # Questions --------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, line: _Line, asked: AskHost) -> None:
-        if self._n_asked > 1:
-            line.send(Waiting(n_before=self._n_asked - 1))
+    async def _answer(self, session: Session, asked: AskHost) -> None:
         closed = Closed()
         try:
-            async with self._turn:
-                closed = await self._in_turn(line, asked)
+            closed = await self._closed(session, asked)
         except asyncio.CancelledError:  # while it waited
             closed = Closed()
         except Exception as error:
@@ -211,29 +211,36 @@ class Host:
             closed = Closed(code=ExitCode.ENGINE, sentence=f"{type(error).__name__}: {error}")
             raise
         finally:
-            line.send(closed)
+            if session.is_stopped:
+                sentence = tr("The question was stopped from another terminal; what there is of an answer is saved.")
+                closed = Closed(code=ExitCode.INTERRUPTED, sentence=sentence, conversation=closed.conversation)
+            self.sessions.over(session, closed)
+            if (line := self._askers.pop(session, None)) is not None:
+                line.send(closed)
+            elif not session.has_begun:
+                self.sessions.forget(session)
+            await session.controller.close()
 
-    async def _in_turn(self, line: _Line, asked: AskHost) -> Closed:
-        if asked.language != words.language():
-            words.use(asked.language)
-            await self._controller.share_language()
-        self._state.read()
-        file = await asyncio.shield(self._opening)
-        if file is not None and not self._is_set_aside_told:
-            self._is_set_aside_told = True
-            line.send(
-                Remark(sentence=tr("The saved conversations are damaged and were set aside as {file}.", file=file))
-            )
+    async def _closed(self, session: Session, asked: AskHost) -> Closed:
+        controller, question = session.controller, asked.question
+        words.use(asked.language)
+        await self._open(session, question)
+        state = StateStore(is_kept=False)
+        state.read()
         asking = Asking(
-            self._controller,
+            controller,
             self._settings,
-            self._state,
-            on_model=lambda name, loaded: line.send(Begun(model=name, loaded=loaded)),
-            say=lambda sentence: line.send(Remark(sentence=sentence)),
+            state,
+            on_model=lambda name, loaded: self._began(session, Begun(session=session.id, model=name, loaded=loaded)),
+            say=lambda sentence: self._say(session, sentence),
         )
-        followed = self.log.follow(line.send, self.log.number)
         try:
-            await asking.ask(asked.question)
+            async with session.share.turn.taken():
+                session.has_begun = True
+                if session.share.alive:
+                    controller.model.adopt(self.sessions.in_use)
+                await share_language(session.share)
+                await asking.ask(question)
         except CannotAsk as error:
             return Closed(code=error.code, sentence=str(error))
         except EngineDied as died:
@@ -241,22 +248,43 @@ class Host:
         except StoreError as error:
             return Closed(code=ExitCode.UNWRITTEN, sentence=str(error))
         except asyncio.CancelledError:
-            return Closed(conversation=self._controller.opened.saved_id)
-        finally:
-            followed()
-        await self._controller.store.flush()
-        return Closed(conversation=self._controller.opened.saved_id)
+            return Closed(conversation=controller.opened.saved_id)
+        await controller.store.flush()
+        return Closed(conversation=controller.opened.saved_id)
+
+    async def _open(self, session: Session, question: Question) -> None:
+        if not (question.keep or question.continue_last):
+            return
+        with contextlib.suppress(StoreError):  # it keeps trying, and tells
+            opened = await session.controller.store.start()
+            if opened.set_aside is not None:
+                file = opened.set_aside
+                self._say(session, tr("The saved conversations are damaged and were set aside as {file}.", file=file))
+
+    def _began(self, session: Session, begun: Begun) -> None:
+        session.begun = begun
+        if (line := self._askers.get(session)) is not None:
+            line.send(begun)
+
+    def _say(self, session: Session, sentence: str) -> None:
+        if (line := self._askers.get(session)) is not None:
+            line.send(Remark(sentence=sentence))
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._n_asked -= 1
-        self._rest()
-        for line in self._lines:
-            line.rest()
         if not task.cancelled():
             task.exception()
 
     # The end ----------------------------------------------------------------------------------------------------------
+
+    def _changed(self, session: Session) -> None:
+        """A session begins or ends to do something."""
+        if self._is_ending:
+            return
+        self._rest()
+        if not session.is_busy:
+            for line in self._lines:
+                line.rest(session)
 
     def _rest(self) -> None:
         """Begin to wait for the next question, or to answer one: the time until the end begins anew."""
@@ -265,7 +293,7 @@ class Host:
             if timer is not None:
                 timer.cancel()
         self._end = self._unloading = None
-        if self._n_asked or any(served.is_busy or served.n_viewers for served in self._served):
+        if self.is_busy:
             return
         loop, wishes = asyncio.get_running_loop(), self._wishes
         if wishes.linger >= 0:
@@ -278,104 +306,20 @@ class Host:
         return max(self._wishes.linger * _MINUTE_S, _LEAST_S if self._has_served else _FIRST_S)
 
     def _end_unless_wanted(self) -> None:
-        if self.log.n_followers or self._lines:
+        if self._lines:
             self._rest()
         else:
-            self._on_end()
+            self._is_over.set()
 
     def _ends_in_s(self) -> float:
-        if self._end is None:
+        if self.is_busy or self._wishes.linger < 0:
             return -1.0
         return max(0.0, self._linger_s - (time.monotonic() - self._quiet_since))
 
-    def _unload(self) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._free())
+    def _unload(self) -> None:
+        task = asyncio.create_task(self.free())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _free(self) -> None:
-        async with self._turn:
-            await self._controller.unload()
-        for served in self._served:
-            if not (served.is_busy or served.n_viewers):
-                await served.controller.unload()
-
-
-class _Line(asyncio.Protocol):
-    """A connection: its frames in, its frames out."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._frames, self._decoder = FrameDecoder(), client_decoder()
-        self._transport: asyncio.WriteTransport | None = None
-        self._asking: asyncio.Task[None] | None = None
-        self._followed: Callable[[], None] | None = None
-        self._viewer = ""
-        """Who has joined here."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-        self._host.came(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
-        if self._followed is not None:
-            self._followed()
-        if self._viewer:
-            self._host.served.lost(self._viewer, self.send)
-        self._host.left(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for frame in self._frames.feed(data):
-                self._take(self._decoder.decode(frame))
-        except (WireError, msgspec.MsgspecError) as error:
-            _log.warning("Somebody sent what is not a message: %s", error)
-            self.cut()
-
-    def send(self, message: HostMessage) -> None:
-        """Never waits; nothing happens once the line is cut."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(encode(message))
-        if self._transport.get_write_buffer_size() > _MOST_UNREAD:
-            self._transport.abort()
-
-    def rest(self) -> None:
-        """Tell who follows that a question is over."""
-        if self._followed is not None:
-            self.send(Rested())
-
-    def cut(self) -> None:
-        """End the connection."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _take(self, message: object) -> None:
-        match message:
-            case AskHost() if self._asking is None:
-                self._asking = self._host.ask(self, message)
-            case StopAsking():
-                if self._asking is not None:
-                    self._asking.cancel()
-            case FollowHost(after=number) if self._followed is None:
-                self._followed = self._host.log.follow(self.send, number)
-                if not self._host.is_asked:
-                    self.rest()
-            case Join(viewer=viewer) if not self._viewer:
-                self._viewer = viewer
-                self._host.served.join(message, self.send)
-            case Call() if self._viewer:
-                self._host.served.call(self._viewer, message)
-            case Leave(ends=ends) if self._viewer:
-                viewer, self._viewer = self._viewer, ""
-                self._host.leave(viewer, ends=ends)
-            case FreeModel():
-                self._host.free(self)
-            case AskStatus():
-                self.send(self._host.status())
 
 
 def _memory(pid: int) -> int:

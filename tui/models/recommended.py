@@ -21,21 +21,24 @@ _KEYS = {
     "top_k": "top_k",
     "top_p": "top_p",
     "min_p": "min_p",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
     "penalty_repeat": "repeat_penalty",
     "penalty_last_n": "penalty_last_n",
 }
 """llama.cpp's names, and ours."""
 _OFF: dict[str, dict[str, float]] = {
     "penalties": {"repeat_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
+    "dry": {"dry_multiplier": 0.0},
     "topk": {"top_k": 0},
+    "typp": {"typical_p": 1.0},
     "topp": {"top_p": 1.0},
     "minp": {"min_p": 0.0},
+    "xtc": {"xtc_probability": 0.0},
     "temperature": {"temperature": 1.0},
 }
 """The samplers that there are here, in the order in which they are used, and the values with which one does nothing."""
-_ALIASES = {"temp": "temperature", "nucleus": "topp"}
-_XTC_MOST = 0.5
-"""With a higher threshold llama.cpp leaves XTC out."""
+_ALIASES = {"temp": "temperature", "nucleus": "topp", "typicalp": "typp", "typ": "typp", "typical": "typp"}
 
 
 def recommended(values: Mapping[str, Value]) -> PartialSampling:
@@ -55,11 +58,6 @@ def unknown(values: Mapping[str, Value]) -> tuple[str, ...]:
     """What the file asks for, with an effect in llama.cpp, and llmtui does not have. For `tr` where it is shown."""
     found = []
     sequence = _sequence(values)
-    probability = _number(values.get(f"{_PREFIX}xtc_probability"))
-    threshold = _number(values.get(f"{_PREFIX}xtc_threshold"))
-    is_xtc_used = not sequence or "xtc" in sequence
-    if is_xtc_used and probability is not None and 0 < probability <= 1 and (threshold or 0.0) <= _XTC_MOST:
-        found.append("XTC")
     if values.get(f"{_PREFIX}mirostat") in (1, 2):
         found.append("Mirostat")
     if "infill" in sequence:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Generic, Literal, Never, TypeVar
 import msgspec
 
 from tui.protocol.records import (
+    AnswerFormat,
     Device,
     Doing,
     Effort,
@@ -144,6 +145,8 @@ class Started(Event, frozen=True):
     n_ctx: int
     template_note: str = ""
     """As `LlamaLoad.template_note`, which may be another one by now: a template may fail at a later conversation."""
+    biases_left_out: tuple[str, ...] = ()
+    """Texts of `Sampling.logit_bias` that are not one token of this model: they change nothing."""
 
 
 class Prefill(Event, frozen=True):
@@ -189,6 +192,8 @@ class Done(Event, frozen=True):
     n_ctx: int
     is_loop: bool = False
     """The answer ended in a repetition."""
+    is_incomplete: bool = False
+    """The answer ended before it was what `Generate.answer_format` asks for."""
     thinking_cut: bool = False
     """The thought was ended by `Generate.thinking_budget`."""
 
@@ -292,6 +297,8 @@ class Generate(Command[Done], frozen=True):
     """End a thought after this many tokens, so that the answer comes; 0 lets it take its time."""
     max_tokens: int = 0
     """Stop after this many tokens; 0 goes on to the end of the context."""
+    answer_format: AnswerFormat | None = None
+    """What the answer must keep to. One that is wrong fails as "bad_format". Nothing is drafted then."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False

@@ -34,11 +34,12 @@ StopReason = Literal["stop", "length", "context", "cancelled"]
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
 ErrorKind = Literal[
     "model_not_found", "model_unreadable", "model_unsupported", "model_refused", "out_of_memory", "bad_settings",
-    "no_model", "template", "context_overflow", "decode", "cancelled", "unknown_command", "internal",
+    "no_model", "template", "context_overflow", "bad_format", "decode", "cancelled", "unknown_command", "internal",
 ]  # fmt: skip
 """A file that is damaged or cut off is "model_unreadable", one that this llama.cpp does not know how to load is
 "model_unsupported"; one that is whole and still not to be loaded, as an embedding model or a part under another name,
-is "model_refused", and `detail` says what to do. An "unknown_command" is of another version of llmtui."""
+is "model_refused", and `detail` says what to do. A "bad_format" is an `AnswerFormat` that no
+answer can keep to. An "unknown_command" is of another version of llmtui."""
 Doing = Literal["starting", "loading", "answering", "reading ahead", "benchmark", "planning", "idle"]
 """What an engine is at."""
 
@@ -137,17 +138,33 @@ class LoadSettings(LoadValues, frozen=True):
     """Sequences that `n_ctx` is divided between, each with its own part of it: one, but for `BenchParallel`."""
 
 
+SamplingValue = float | dict[str, float]
+"""One value of `Sampling`: a number, or what `logit_bias` holds."""
+BANNED = -100.0
+"""The least bias of a logit: the token is never chosen."""
+
+
 class Sampling(Record, frozen=True):
-    """How the next token is chosen. `temperature` 0 is greedy: the other values are then without effect."""
+    """How the next token is chosen; `tui.config.settings.SamplingValues` says what each value means. `temperature` 0 is
+    greedy: only penalties, DRY and biases then have an effect."""
 
     temperature: float = 0.7
     top_k: int = 20
     top_p: float = 0.8
     min_p: float = 0.0
+    typical_p: float = 1.0
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     penalty_last_n: int = 64
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_last_n: int = -1
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    logit_bias: dict[str, float] = {}
+    """Text of a token to what is added to its logit; `BANNED` keeps it from being chosen."""
     seed: int = -1
     """-1 takes the seed of the load settings."""
 
@@ -159,17 +176,33 @@ class PartialSampling(Record, frozen=True, omit_defaults=True):
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    typical_p: float | None = None
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     penalty_last_n: int | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_last_n: int | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    logit_bias: dict[str, float] | None = None
     seed: int | None = None
 
     @property
-    def given(self) -> dict[str, float]:
+    def given(self) -> dict[str, SamplingValue]:
         """The values that there are, by the names of `Sampling`."""
         named = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return {name: value for name, value in named if value is not None}
+
+
+class AnswerFormat(Record, frozen=True):
+    """What an answer must keep to; what is thought before it need not."""
+
+    kind: Literal["json_schema", "gbnf"]
+    """A JSON schema, or a grammar in llama.cpp's notation, whose rule `root` is the answer."""
+    text: str
 
 
 class Message(Record, frozen=True):

@@ -9,7 +9,7 @@ from tui.config.sampling import Source, resolve
 from tui.config.settings import Settings
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Effort, Sampling
+from tui.protocol.records import AnswerFormat, Effort, Sampling, SamplingValue
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,7 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0 is no limit."""
     thinking_budget: int
     """0 is none."""
+    answer_format: AnswerFormat | None
 
 
 def answer_settings(
@@ -38,6 +39,7 @@ def answer_settings(
         ).sampling,
         thinking=conversation.thinking,
         effort=conversation.effort,
+        answer_format=conversation.answer_format,
         max_tokens=defaults.max_tokens if conversation.max_tokens is None else conversation.max_tokens,
         thinking_budget=(
             defaults.thinking_budget if conversation.thinking_budget is None else conversation.thinking_budget
@@ -47,21 +49,23 @@ def answer_settings(
 
 def default_values(
     conversation: Conversation, settings: Settings, loaded: Loaded | None, info: ModelInfo | None
-) -> dict[str, tuple[float, Source]]:
+) -> dict[str, tuple[SamplingValue, Source]]:
     """What the next answer would be made with if the conversation had nothing of its own, and where it comes from: the
     fields of `Sampling`, "max_tokens" and "thinking_budget"."""
     thinking = thinks(conversation, loaded)
     found = resolve(settings, thinking=thinking, recommended=info.sampling if info else None)
-    values = {name: (getattr(found.sampling, name), source) for name, source in found.sources.items()}
+    values: dict[str, tuple[SamplingValue, Source]] = {
+        name: (getattr(found.sampling, name), source) for name, source in found.sources.items()
+    }
     for name in ("max_tokens", "thinking_budget"):
         source: Source = "settings" if f"sampling.{name}" in settings.written else "built-in"
         values[name] = getattr(settings.sampling, name), source
     return values
 
 
-def own_values(conversation: Conversation) -> dict[str, float]:
+def own_values(conversation: Conversation) -> dict[str, SamplingValue]:
     """What a conversation has of its own, by the names of `default_values`."""
-    values = dict(conversation.sampling.given) if conversation.sampling else {}
+    values: dict[str, SamplingValue] = dict(conversation.sampling.given) if conversation.sampling else {}
     for name in ("max_tokens", "thinking_budget"):
         if (value := getattr(conversation, name)) is not None:
             values[name] = value

@@ -161,6 +161,7 @@ class Answering:
             sampling=how.sampling,
             thinking=how.thinking,
             effort=how.effort,
+            answer_format=how.answer_format,
             thinking_budget=how.thinking_budget and max(1, how.thinking_budget - writing.n_thinking),
             max_tokens=how.max_tokens and max(1, how.max_tokens - writing.n_decode),
             drop_oldest=drop_oldest,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tui.chat.search.searcher import Searcher
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
@@ -101,6 +102,10 @@ class Beside:
             tell,
         )
         """Looks for the fastest load settings."""
+        self.searcher = Searcher(
+            store.path, paths.search_index_file(), is_busy=lambda: phase() in ("loading", "answering")
+        )
+        """Finds conversations by what was said in them."""
         self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
         """What is fetched from them."""
         self._taking_up: asyncio.Task[None] | None = None
@@ -143,6 +148,7 @@ class Beside:
         going, or gone."""
         self._announcer.close()
         self.monitoring.close()
+        self.searcher.close()
         if self._taking_up is not None:
             self._taking_up.cancel()
         await self.memory_speed.close()

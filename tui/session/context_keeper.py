@@ -194,6 +194,11 @@ class ContextKeeper:
         self._held, self._unsaved = "", False
         self._do(asyncio.to_thread(self._files.tidy))
 
+    async def give_way(self) -> None:
+        """Another conversation is going to fill the engine's cache: what is not saved is saved first."""
+        await self.flush()
+        self._held, self._unsaved = "", False
+
     async def flush(self) -> None:
         """Save what is not saved, waiting `QUIT_S` at most. The engine must still run."""
         self.save()

@@ -22,12 +22,14 @@ from tui.config.state import StateStore
 from tui.downloads.interface import Downloads
 from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
+from tui.engines.turns import Turn
 from tui.machine.vulkan import engine_environment
 from tui.measure.kept_steps import KeptSteps
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answering import Answering
+from tui.session.branches import Branches
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.context_meter import ContextMeter, TextLength
 from tui.session.elsewhere import Elsewhere
@@ -46,10 +48,11 @@ from tui.session.model_loading import ModelLoading
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
 from tui.session.open_conversation import OpenConversation
 from tui.session.prompt_queue import PromptQueue, QueuedPrompt
-from tui.session.replacing import Replacing, Version
+from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
+from tui.session.taking_turns import TakingTurns
 from tui.session.writing import Writing
 from tui.words.later import later
 
@@ -67,8 +70,10 @@ class Controller(Session):
         options: Options,
         engine: Engine | None = None,
         downloads: Downloads | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """Without an `engine`, llama.cpp's in a process of its own; without `downloads`, those of this machine."""
+        """Without an `engine`, llama.cpp's in a process of its own; without `downloads`, those of this machine. `turn`
+        is for an engine that other sessions use too."""
         environment = engine_environment(software=settings.engine.software_vulkan)
         self.engine: Engine = LocalEngine(env=environment) if engine is None else engine
         self._prefill_speeds = PrefillSpeeds()
@@ -84,7 +89,9 @@ class Controller(Session):
             downloads=downloads,
         )
         tell = self._tell
-        self._phase = EnginePhase(self.engine, lambda: self._answers.is_paused, self._phase_changed)
+        self._phase = EnginePhase(
+            self.engine, lambda: self._answers.is_paused or self._turns.is_waiting, self._phase_changed
+        )
 
         self._step_measuring = StepMeasuring(
             self.engine, KeptSteps(paths.step_costs_file()), lambda: self.context.n_used
@@ -92,8 +99,16 @@ class Controller(Session):
         self.listen(self._step_measuring.hear)
 
         self.opened = OpenConversation(store, settings)
-        self.replacing = Replacing(self.opened, store, is_writing=lambda: self.is_writing, tell=tell)
+        self.replacing = Replacing(self.opened, is_writing=lambda: self.is_writing, tell=tell)
         self.context: ContextMeter = ContextMeter(self.engine, self.opened, self._phase, tell)
+        self._branches = Branches(
+            self.opened,
+            store,
+            self.context,
+            is_writing=lambda: self.is_writing,
+            on_free=lambda: self.queue.send_next(),
+            tell=tell,
+        )
         self.contexts = ContextKeeper(
             self.engine,
             context_files(settings.chat),
@@ -144,6 +159,8 @@ class Controller(Session):
             on_refused=self._refused,
             on_over=self._elsewhere.settle,
         )
+        turn = Turn() if turn is None else turn
+        self._turns = TakingTurns(turn, self._phase, self.model, refused=self._not_begun, tell=tell)
         self.listen(self.tuning.hear)
         self.queue: PromptQueue = PromptQueue(
             can_send=lambda: self.can_answer and not self._works.is_busy, send=self._send, tell=tell
@@ -152,7 +169,6 @@ class Controller(Session):
             self.engine,
             self.opened,
             self.queue,
-            self.replacing,
             self.contexts,
             self.context,
             self._remembered,
@@ -189,9 +205,9 @@ class Controller(Session):
             self.model.headers[str(request.path)] = info
         request = msgspec.structs.replace(request, name=name or request.name or request.path.stem)
         if then_answer:
-            self._begin(self._load_and_answer(request), is_answer=True)
+            self._begin(self._turns.work(partial(self._load_and_answer, request)), is_answer=True)
         elif not self._answers.pause_for(request):
-            self._begin(self.model.load(request))
+            self._begin(self._turns.work(partial(self.model.load, request)))
 
     def retry(self) -> None:
         if self.model.failed is not None:
@@ -211,13 +227,13 @@ class Controller(Session):
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
     def restart(self, **changes: Any) -> None:
-        self._begin(self.model.restart(changes))
+        self._begin(self._turns.work(partial(self.model.restart, changes)))
 
     async def unload(self) -> None:
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
-            await self._guard(self.model.unload())
+            await self._guard(self._turns.work(self.model.unload))
 
     async def share_language(self) -> None:
         await share_language(self.engine)
@@ -243,11 +259,14 @@ class Controller(Session):
             await self.new()
         await self.store.delete(conversation_id)
 
-    async def versions(self) -> tuple[Version, ...]:
-        return await self.replacing.versions()
+    async def show_branch(self, turn_id: str) -> bool:
+        return await self._branches.show(turn_id)
 
-    async def bring_back(self, version: Version) -> None:
-        await self._switching.bring_back(version)
+    async def remove_turn(self, turn_id: str) -> bool:
+        return await self._branches.remove(turn_id)
+
+    async def edit_answer(self, turn_id: str, text: str) -> bool:
+        return self._branches.edit_answer(turn_id, text)
 
     def configure(self, **changes: Any) -> None:
         self.opened.configure(**changes)
@@ -270,8 +289,9 @@ class Controller(Session):
 
     @property
     def can_answer(self) -> bool:
+        can_load = self.phase == "no_model" and self.model.displaced is not None
         is_something_coming = self._works.has_next or self._is_answer_next or self.queue.is_load_coming()
-        return self.phase == "ready" and not is_something_coming
+        return (self.phase == "ready" or can_load) and not (is_something_coming or self._branches.is_busy)
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""
@@ -287,8 +307,9 @@ class Controller(Session):
     def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
         if replaces:
             self.replacing.cut(replaces)
-        is_free = self.can_answer
-        self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"), is_answer=True)
+        is_free = self.can_answer and self.phase == "ready"
+        drop_oldest = drop_oldest or self.settings.chat.on_overflow == "drop"
+        self._begin(self._turns.answer(partial(self._run_answer, drop_oldest)), is_answer=True)
         if is_free:  # it may have to wait for the rest of a load: that it comes is seen at once
             self._answers.expect()
         self.queue.release()
@@ -336,7 +357,7 @@ class Controller(Session):
         self._interrupt()
 
     def _interrupt(self, *, again: bool = False) -> None:
-        if not self._answers.interrupt() and self.phase == "loading":
+        if not self._answers.interrupt() and (self.phase == "loading" or self._turns.is_waiting):
             self._works.cancel(again=again)
 
     async def stop(self) -> None:
@@ -356,8 +377,11 @@ class Controller(Session):
         self._works.begin(work, self._interrupt_all, dropped=self._answer_dropped if is_answer else lambda: None)
 
     def _answer_dropped(self) -> None:
+        self._not_begun(ErrorInfo(kind="cancelled", detail=later("something else was begun before it")))
+
+    def _not_begun(self, info: ErrorInfo) -> None:
         self._answers.expect_none()
-        self._refused(ErrorInfo(kind="cancelled", detail=later("something else was begun before it")))
+        self._refused(info)
 
     def _interrupt_all(self) -> None:
         """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""

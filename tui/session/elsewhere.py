@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tui.chat.conversation import Conversation
 from tui.chat.store import Store, StoreError
+from tui.chat.tree import forks
 from tui.session.context_meter import ContextMeter
 from tui.session.events import (
     AnySessionEvent,
@@ -142,7 +143,7 @@ class Elsewhere:
     def _take(self, before: Conversation, found: Conversation) -> None:
         self._opened.take(found)
         n_same = n_alike(before.turns, found.turns)
-        has_turns = n_same < max(len(before.turns), len(found.turns))
+        has_turns = n_same < max(len(before.turns), len(found.turns)) or forks(before.places) != forks(found.places)
         if has_turns or _settings(before) != _settings(found):
             self._tell(ConversationChanged(before=before.turns, now=found, n_same=n_same))
             grows = n_same + 1 == len(before.turns) == len(found.turns) and before.turns[-1].is_streaming
@@ -174,7 +175,8 @@ class Elsewhere:
 
 def _is_lost(before: Conversation, found: Conversation) -> bool:
     """Whether something that is shown is not in the database that came in the place of the other."""
-    return not {turn.id for turn in before.turns} <= {turn.id for turn in found.turns}
+    there = {turn.id for turn in found.turns} | {place.id for place in found.places}
+    return not {turn.id for turn in before.turns} <= there
 
 
 def _settings(conversation: Conversation) -> tuple[object, ...]:
@@ -182,4 +184,5 @@ def _settings(conversation: Conversation) -> tuple[object, ...]:
     return (
         *(conversation.title, conversation.system_prompt, conversation.thinking, conversation.effort),
         *(conversation.sampling, conversation.max_tokens, conversation.thinking_budget),
+        *(conversation.answer_format, conversation.preset),
     )

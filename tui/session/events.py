@@ -70,6 +70,13 @@ class LoadFailed(SessionEvent, frozen=True):
     """Why it was not."""
 
 
+class TurnAwaited(SessionEvent, frozen=True):
+    """Other sessions of the same engine are served first."""
+
+    n_before: int
+    """How many, the one included that is served now; 0 when it is this one's turn after all."""
+
+
 class EngineLost(SessionEvent, frozen=True):
     """The engine died, or could not be started."""
 
@@ -116,6 +123,8 @@ class ConversationChanged(SessionEvent, frozen=True):
     """All of it, as it is."""
     n_same: int
     """So many turns from the first on are as they were."""
+    focus: str = ""
+    """The message that somebody wanted to see; empty where it is not about one."""
 
 
 class ConversationReplaced(SessionEvent, frozen=True):
@@ -346,6 +355,13 @@ class SavingFailed(SessionEvent, frozen=True):
     """Why not; None when all is saved again."""
 
 
+class NoHost(SessionEvent, frozen=True):
+    """The session runs in this process, and ends with it: it could not be in the background."""
+
+    why: str
+    """A sentence."""
+
+
 class LineBroken(SessionEvent, frozen=True):
     """The line to a session elsewhere is broken, and is taken up again as soon as that can be."""
 
@@ -369,13 +385,14 @@ class HostLost(SessionEvent, frozen=True):
 
 
 AnySessionEvent = (
-    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | EngineLost | CacheRestored | ContextUsed
+    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | TurnAwaited | EngineLost | CacheRestored
+    | ContextUsed
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
-    | ModelStands | SessionStands | SavingFailed | LineBroken | KeysMoved | HostLost
+    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tui.chat.conversation import Conversation
+from tui.chat import tree
+from tui.chat.conversation import Conversation, Turn, copy_up_to
+from tui.chat.store import Node, StoreError
 from tui.config.sampling import Source
 from tui.config.settings import ChosenLoad
 from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
-from tui.protocol.records import Device
+from tui.protocol.records import Device, SamplingValue
 from tui.session.answer_settings import default_values
 from tui.session.beside import Beside
 from tui.session.context_meter import TextLength
@@ -21,7 +23,6 @@ from tui.session.engine_seen import EngineSeen
 from tui.session.events import Phase
 from tui.session.loads import LoadRequest
 from tui.session.prompt_queue import QueuedPrompt
-from tui.session.replacing import Version
 
 
 class ModelSeen(Protocol):
@@ -87,6 +88,17 @@ class Session(Beside, ABC):
     context: ContextSeen
     queue: PromptsSeen
 
+    outlives = False
+    """It can go on when this process ends."""
+    leaves_running = True
+    """If so, it does when this is closed; else all of it ends, if no other screen is there."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs, or waits to be answered."""
+        is_waiting = bool(self.queue.texts) and not self.queue.is_held
+        return self.phase in ("loading", "answering") or self.is_writing or is_waiting
+
     async def connect(self) -> bool:
         """Reach the session, before anything is asked of it. Whether it was there before and has something in it,
         which is told now and stays open."""
@@ -139,7 +151,7 @@ class Session(Beside, ABC):
         """One of the answers is not complete; another window writes it, unless that is done here."""
         return any(turn.is_streaming for turn in self.conversation.turns)
 
-    def default_values(self) -> dict[str, tuple[float, Source]]:
+    def default_values(self) -> dict[str, tuple[SamplingValue, Source]]:
         """What the next answer would be made with if the conversation had nothing of its own; see
         `answer_settings.default_values`."""
         return default_values(self.conversation, self.settings, self.engine.loaded, self.model.info)
@@ -191,14 +203,57 @@ class Session(Beside, ABC):
         """Delete a conversation for good; the open one is left before, and an answer in it stopped. Raises
         `StoreError`."""
 
+    @property
+    def is_settled(self) -> bool:
+        """No answer is being written, here or in another window: what was said can be changed."""
+        return not (self.is_writing or self.is_written_elsewhere)
+
+    def siblings(self, turn_id: str) -> tuple[str, ...]:
+        """What stands in the place of a message that is shown, itself among them; only itself where that is all."""
+        places = self.conversation.places
+        return tree.siblings(places, turn_id) if any(place.id == turn_id for place in places) else (turn_id,)
+
+    async def nodes(self) -> tuple[Node, ...]:
+        """The whole tree of the open conversation, as a list of its messages. Raises `StoreError`."""
+        await self.settled()
+        return await self.store.nodes(self.conversation.id)
+
+    async def turn(self, turn_id: str) -> Turn:
+        """A message, shown or not. Raises `StoreError`."""
+        shown = next((turn for turn in self.conversation.turns if turn.id == turn_id), None)
+        return await self.store.turn(turn_id) if shown is None else shown
+
     @abstractmethod
-    async def versions(self) -> tuple[Version, ...]:
-        """All that was replaced in the open conversation and holds a word, what was replaced last first. Raises
+    async def show_branch(self, turn_id: str) -> bool:
+        """Show the branch that holds this message, with what was shown behind it last. False when nothing may be
+        changed now. Raises `StoreError`."""
+
+    async def step_branch(self, turn_id: str, by: int) -> bool:
+        """Show the sibling that is so many before or after this message, around at the ends. False when it has none, or
+        nothing may be changed now. Raises `StoreError`."""
+        alike = self.siblings(turn_id)
+        return len(alike) > 1 and await self.show_branch(alike[(alike.index(turn_id) + by) % len(alike)])
+
+    @abstractmethod
+    async def remove_turn(self, turn_id: str) -> bool:
+        """Delete one message for good; what follows it stays. False when nothing may be changed now. Raises
         `StoreError`."""
 
     @abstractmethod
-    async def bring_back(self, version: Version) -> None:
-        """Put what was replaced in its place again, and show it. Raises `StoreError`."""
+    async def edit_answer(self, turn_id: str, text: str) -> bool:
+        """Put other words in the place of an answer: a branch, as the old ones stay. False when nothing may be changed
+        now, or it is no answer that is shown."""
+
+    async def branch_off(self, turn_id: str) -> None:
+        """Open a new conversation that begins as this one does up to this message. Raises `StoreError`, and KeyError
+        for a message that is not shown."""
+        copy = copy_up_to(self.conversation, turn_id)
+        try:
+            await self.store.create(copy)
+        except StoreError as error:
+            if not error.is_retried:
+                raise
+        await self.open(copy.id)
 
     @abstractmethod
     def configure(self, **changes: Any) -> None:

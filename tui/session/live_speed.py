@@ -78,8 +78,8 @@ class LiveSpeed:
                 self._forget(prefill_tps=self.prefill_tps)
             case events.ConversationOpened():
                 self._forget(prefill_tps=self.prefill_tps)
-            case events.AnswerBegan():
-                self._begin_answer()
+            case events.AnswerBegan(turn=turn):
+                self._begin_answer(max(0.0, time.time() - turn.created_at))
             case events.PromptAdvanced(progress=progress):
                 self._begin_answer()
                 self._change(prefill=progress, prefill_tps=progress.tps or self.now.prefill_tps)
@@ -109,10 +109,10 @@ class LiveSpeed:
     def _change_answer(self, **changes: Any) -> None:
         self._change(answer=msgspec.structs.replace(self.now.answer or AnswerNow(), **changes))
 
-    def _begin_answer(self) -> None:
+    def _begin_answer(self, ago_s: float = 0.0) -> None:
         """Unless it has begun already. What goes on after a pause is another load's, and begins too."""
         if self._began_at is None:
-            self._began_at, self._spread = time.monotonic(), SpreadCounter()
+            self._began_at, self._spread = time.monotonic() - ago_s, SpreadCounter()
             self._change(answer=AnswerNow())
 
     def _forget(self, **known: Any) -> None:

@@ -11,8 +11,9 @@ import msgspec
 from tui.base import format
 from tui.config.modelrules import ChatOverrides
 from tui.config.settings import ChosenLoad
+from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded
-from tui.protocol.records import SwaFull
+from tui.protocol.records import Device, SwaFull
 
 
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,3 +93,13 @@ class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     choice: ChosenLoad
     name: str
+
+
+class InUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine has loaded, as the session knows it that had it loaded: for the others that share the engine."""
+
+    devices: tuple[Device, ...] = ()
+    last: LastLoaded | None = None
+    """None where nothing was loaded yet."""
+    chat_format: ChatOverrides | None = None
+    info: ModelInfo | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
 from tui.session.events import AnySessionEvent, EngineLost, LoadAdvanced, LoadFailed, ModelLoaded, ModelReloaded
 from tui.session.load_order import LoadOrder
-from tui.session.loads import LastLoaded, LoadRequest, Reload
+from tui.session.loads import InUse, LastLoaded, LoadRequest, Reload
 from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 
@@ -74,6 +75,8 @@ class ModelLoading:
         once."""
         self._last: LastLoaded | None = None
         """What was loaded last; it may be gone."""
+        self._own: tuple[LoadRequest, int] | None = None
+        """What this session itself had loaded last, and how large its context was."""
 
     @property
     def info(self) -> ModelInfo | None:
@@ -92,6 +95,7 @@ class ModelLoading:
         """Load, and tell the outcome. Path, settings and name are those of what is loaded then; after a death those of
         what was loaded before, if it was the same model: the new settings may be what it died of."""
         asked_before = self.choice, self.name
+        self._own = None
         self.path, self.choice, self.name = request.path, request.choice, request.name
         if not self._engine.alive or self._engine.hello is None:
             self._phase.set("starting")
@@ -140,6 +144,8 @@ class ModelLoading:
             # Until the conversation is counted in the tokens of this model.
             self._meter.forget()
         self.chat_format = request.chat_format
+        again = LoadRequest.again(request.path, request.choice, request.name, loaded)
+        self._own = msgspec.structs.replace(again, chat_format=request.chat_format), loaded.n_ctx
         self._is_loaded(loaded)
         if not self._is_paused():
             if before is not None and same:
@@ -160,7 +166,7 @@ class ModelLoading:
         self._phase.set("starting")
         before = self._engine.loaded
         await self._contexts.flush()
-        await self._engine.close()
+        await self._engine.restart()
         await self.start()
         if self.path is not None:
             base = self.fatal_choice if changes and self.fatal_choice else self.choice
@@ -169,6 +175,7 @@ class ModelLoading:
 
     async def unload(self) -> None:
         """Free the model that is loaded."""
+        self._own = None
         await self._engine.ask(Unload())
         if self._phase.now == "ready":
             self._phase.set("no_model")
@@ -177,12 +184,51 @@ class ModelLoading:
         """The engine is gone."""
         if self._phase.now == "dead":
             return
-        self.fatal_choice = self.choice
+        self.fatal_choice, self._own = self.choice, None
         if self._phase.now == "loading" and self._last is not None and self._last.path == self.path:
             self._go_back(self._last)
         self._contexts.lost()
         self._phase.set("dead")
         self._tell(EngineLost(death=died.death))
+
+    # Beside other sessions of the same engine -------------------------------------------------------------------------
+
+    @property
+    def displaced(self) -> LoadRequest | None:
+        """What this session had loaded, where another has put something else in its place: to be loaded again before
+        this one asks anything."""
+        if self._own is None:
+            return None
+        (own, n_ctx), loaded = self._own, self._engine.loaded
+        if loaded is not None and loaded.path == str(own.path) and loaded.n_ctx >= n_ctx:
+            return None
+        return msgspec.structs.replace(own, asked_at=time.perf_counter())
+
+    @property
+    def in_use(self) -> InUse:
+        """What the others are to know, once a load is over."""
+        is_there = self._last is not None and self._engine.loaded is self._last.loaded
+        return InUse(
+            devices=self.devices, last=self._last if is_there else None, chat_format=self.chat_format, info=self.info
+        )
+
+    def loads_elsewhere(self) -> None:
+        """Another session has begun to load."""
+        if self._phase.now in ("ready", "no_model", "dead"):
+            self._phase.set("loading")
+
+    def adopt(self, now: InUse) -> None:
+        """Another session has loaded this, or nothing is loaded any more."""
+        self.devices = now.devices
+        loaded = self._engine.loaded
+        if now.last is not None and loaded is now.last.loaded:
+            last, self.chat_format = now.last, now.chat_format
+            self.path, self.choice, self.name = last.path, last.choice, last.name
+            if now.info is not None:
+                self.headers[loaded.path] = now.info
+            self._note(loaded, last.choice, last.name)
+            self._tell(ModelLoaded(loaded=loaded))
+        self._phase.set_idle()
 
     def _advanced(self, fraction: float) -> None:
         self._tell(LoadAdvanced(fraction=fraction))

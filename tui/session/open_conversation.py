@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from tui.chat import tree
 from tui.chat.conversation import (
     Conversation,
     Turn,
     copy_with_new_ids,
     new_conversation,
+    places_of,
     truncate_from,
     user_turn,
     with_turn,
@@ -139,6 +142,10 @@ class OpenConversation:
         """It is as the store has it: another window has changed it there."""
         self.now = conversation
 
+    def walk(self, conversation: Conversation) -> None:
+        """Another branch of it is shown, or it has lost a message; the store has it so already."""
+        self._change(conversation)
+
     def detach(self) -> None:
         """The store has it no more, or not as it is shown: it is a new one, which is saved with what is said next."""
         self._cut = ()
@@ -147,8 +154,8 @@ class OpenConversation:
         self._store.watch("")
 
     def cut_from(self, turn_id: str) -> tuple[Turn, ...]:
-        """Take a turn and all after it out, which the store keeps as superseded, and give them; none if it is not
-        there."""
+        """Take a turn and all after it out of what is shown, and give them; none if it is not there. They are a branch
+        that is not shown any more."""
         if turn_id not in {turn.id for turn in self.now.turns}:
             return ()
         left, self._cut = truncate_from(self.now, turn_id)
@@ -163,7 +170,7 @@ class OpenConversation:
         self._cut = ()
 
     def put_back(self) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-        """Undo `cut_from` if nothing was settled since: what came since, which is superseded instead, and what was
+        """Undo `cut_from` if nothing was settled since: what came since, which is not shown any more, and what was
         cut."""
         cut, self._cut = self._cut, ()
         if not cut:
@@ -172,7 +179,11 @@ class OpenConversation:
         turns = [turn for turn in self.now.turns if turn not in came]
         there = {turn.id for turn in turns}
         turns[self._n_before_cut : self._n_before_cut] = [turn for turn in cut if turn.id not in there]
-        self._change(msgspec.structs.replace(self.now, turns=tuple(turns)))
+        # These are no branch.
+        wordless = {turn.id for turn in came if turn.role == "assistant" and not (turn.text or turn.reasoning)}
+        places = tuple(place for place in places_of(self.now) if place.id not in wordless)
+        places = tree.with_shown(places, {turn.id for turn in turns}, time.time())
+        self._change(msgspec.structs.replace(self.now, turns=tuple(turns), places=places))
         if self.is_kept:
             keep(self._store.put_back(self.now.id, [turn.id for turn in cut], [turn.id for turn in came]))
         return came, cut

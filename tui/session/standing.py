@@ -49,5 +49,6 @@ class SessionStands(SessionEvent, frozen=True):
     n_used: int = 0
     """Tokens in the context; an answer that is being written tells of more."""
     n_system: int = 0
+    n_files: int = 0
     n_unsaved: int = 0
     """Writes to the store that wait for another try."""

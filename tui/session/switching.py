@@ -1,4 +1,4 @@
-"""Leaving the open conversation for a new or a saved one, or for what it was before something was replaced."""
+"""Leaving the open conversation for a new or a saved one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tui.session.context_meter import ContextMeter
 from tui.session.events import AnySessionEvent, ContextUsed, ConversationOpened, PromptsWithdrawn
 from tui.session.open_conversation import OpenConversation
 from tui.session.prompt_queue import PromptQueue
-from tui.session.replacing import Replacing, Version
 from tui.session.state_writer import StateWriter
 
 
@@ -22,7 +21,6 @@ class Switching:
         engine: Engine,
         opened: OpenConversation,
         queue: PromptQueue,
-        replacing: Replacing,
         contexts: ContextKeeper,
         meter: ContextMeter,
         remembered: StateWriter,
@@ -30,7 +28,7 @@ class Switching:
         stop_answer: Callable[[], Awaitable[None]],
         tell: Callable[[AnySessionEvent], None],
     ) -> None:
-        self._engine, self._opened, self._queue, self._replacing = engine, opened, queue, replacing
+        self._engine, self._opened, self._queue = engine, opened, queue
         self._contexts, self._meter, self._remembered = contexts, meter, remembered
         self._stop_answer, self._tell = stop_answer, tell
 
@@ -56,11 +54,6 @@ class Switching:
         self._show(withdrawn)
         self._contexts.opened(conversation_id)
         await self._meter.measure()
-
-    async def bring_back(self, version: Version) -> None:
-        """Put what was replaced in its place again, and show it. Raises `StoreError`."""
-        await self._replacing.restore(version)
-        await self.open(self._opened.now.id)
 
     def _show(self, withdrawn: tuple[str, ...]) -> None:
         self._meter.forget()

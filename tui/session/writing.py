@@ -67,7 +67,7 @@ class Writing:
         self.may_pause = True
         """False once it is to end, whatever is loaded."""
         self.is_over = False
-        self._is_loop = self._is_thought_cut = False
+        self._is_loop = self._is_thought_cut = self._is_incomplete = False
         self._swap_before = swap_used()
 
     @property
@@ -104,7 +104,7 @@ class Writing:
         elif isinstance(event, Done) and self._turn:
             self._meter.n_used = event.n_used
             self._add_part(event.timings)
-            self._is_loop = event.is_loop
+            self._is_loop, self._is_incomplete = event.is_loop, event.is_incomplete
             self._is_thought_cut |= event.thinking_cut
             if event.stop != "cancelled":
                 self._arrive()
@@ -178,6 +178,7 @@ class Writing:
             error=error,
             is_loop=self._is_loop,
             is_thought_cut=self._is_thought_cut,
+            is_incomplete=self._is_incomplete,
         )
         self._turn = None
         turn = msgspec.structs.replace(

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -125,9 +126,14 @@ class Asking:
             controller.opened.take(conversation)
         if question.system_prompt is not None:
             controller.configure(system_prompt=encodable(question.system_prompt))
+        given: dict[str, Any] = dict(question.sampling.given)
         if question.temperature is not None:
+            given["temperature"] = question.temperature
+        if given:
             own = controller.conversation.sampling or PartialSampling()
-            controller.configure(sampling=msgspec.structs.replace(own, temperature=question.temperature))
+            controller.configure(sampling=msgspec.structs.replace(own, **given))
+        if question.answer_format is not None:
+            controller.configure(answer_format=question.answer_format)
         if question.max_tokens is not None:
             controller.configure(max_tokens=question.max_tokens)
         if question.think:

@@ -12,6 +12,7 @@ from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
 from tui.files.attachment import Attachment, with_files
 from tui.planning.draftload import AUTO, OFF
+from tui.protocol.records import AnswerFormat, PartialSampling
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """In the conversation that was used last."""
     system_prompt: str | None = None
     temperature: float | None = None
+    sampling: PartialSampling = PartialSampling()
+    """What else is given of how tokens are chosen."""
+    answer_format: AnswerFormat | None = None
     max_tokens: int | None = None
     think: Think = ""
     keep: bool = True
@@ -53,6 +57,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             continue_last=options.continue_last,
             system_prompt=options.system_prompt,
             temperature=options.temperature,
+            sampling=msgspec.convert(options.sampling, PartialSampling),
+            answer_format=options.answer_format,
             max_tokens=options.max_tokens,
             think=options.think,
             keep=options.keep,

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from tui.app import death_card, phrases
+from tui.app import death_card, host_phrases, phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
@@ -43,6 +43,11 @@ class Cards:
             case events.EngineLost(death=death):
                 self._death = death
                 self._show_death(death)
+            case events.HostLost(was_writing=was_writing, why=why):
+                self.show(
+                    partial(host_phrases.host_lost, why, self._keymap, was_writing=was_writing),
+                    self._controller.restart,
+                )
             case events.ConversationOpened() if self._death is not None and self._controller.phase == "dead":
                 self._show_death(self._death)  # its card went with the other conversation
 

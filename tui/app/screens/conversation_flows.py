@@ -4,7 +4,7 @@ export, import, delete."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
-from tui.chat.conversation import Conversation
+from tui.chat.conversation import Conversation, WholeConversation
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.settings import Settings
@@ -34,40 +34,41 @@ class ConversationFlows:
     """Dialogs are imported when they are first opened: the first paint does not wait for them."""
 
     def __init__(
-        self, controller: Session, settings: Settings, flows: Flows, show_settings: Callable[[], None]
+        self,
+        controller: Session,
+        settings: Settings,
+        flows: Flows,
+        show_settings: Callable[[], None],
+        look_up: Callable[[Sequence[str], str], None],
     ) -> None:
-        """`show_settings` shows what the next prompt is sent with."""
-        self.flows = flows
+        """`show_settings` shows what the next prompt is sent with, `look_up` goes to a message in which words were
+        found."""
+        self.flows, self._look_up = flows, look_up
         self._controller, self._settings, self._show_settings = controller, settings, show_settings
 
     @flow("dialog")
     async def action_conversations(self) -> None:
         """Choose a saved conversation and go on with it."""
+        from tui.app.screens.conversation_rows import ORDERS
+        from tui.app.screens.conversation_shelf import ConversationShelf
         from tui.app.screens.conversations import ConversationsScreen
 
-        controller, store = self._controller, self._controller.store
-
-        async def rename(conversation_id: str, title: str) -> None:
-            if conversation_id == controller.conversation.id:
-                controller.configure(title=title)
-            await store.rename(conversation_id, title)
-
-        async def write(conversation_id: str, kind: export.Kind) -> str:
-            return await asyncio.to_thread(self._write, await store.open(conversation_id), kind)
-
-        chosen = await self.flows.ask(
+        controller = self._controller
+        picked = await self.flows.ask(
             ConversationsScreen(
-                store.list,
-                rename,
-                self._delete,
-                write,
+                ConversationShelf(controller, self._write),
                 self.flows.keymap,
                 current=controller.conversation.id,
-                unread=lambda: store.unread,
+                order=next((order for order in ORDERS if order == controller.state.state.conversation_order), "used"),
+                keep_order=lambda order: controller.remember(conversation_order=order),
             )
         )
-        if chosen is not None and chosen != controller.conversation.id:
-            await self.open_conversation(chosen)
+        if picked is None:
+            return
+        if picked.conversation_id != controller.conversation.id:
+            await self.open_conversation(picked.conversation_id)
+        if picked.words and picked.conversation_id == controller.conversation.id:
+            self._look_up(picked.words, picked.turn_id)
 
     async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
         """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""
@@ -178,21 +179,32 @@ class ConversationFlows:
         chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), exports(), self.flows.keymap))
         if chosen is not None:
             kind: export.Kind = "json" if chosen == "json" else "markdown"
+            whole = await self._whole(conversation)
             try:
-                file = await asyncio.to_thread(self._write, conversation, kind)
+                file = await asyncio.to_thread(self._write, whole, kind)
             except OSError as error:
                 place, reason = error.filename or paths.exports_dir(), os_reason(error)
                 self.flows.tell(tr("Not exported to {file}: {reason}", file=place, reason=reason), bad=True)
             else:
                 self.flows.tell(tr("Exported to {file}", file=file))
 
+    async def _whole(self, conversation: Conversation) -> WholeConversation:
+        """With its branches, where it has some and they can be read."""
+        if not conversation.places:
+            return WholeConversation(shown=conversation)
+        try:
+            return await self._controller.store.whole(conversation.id)
+        except StoreError as error:
+            self.flows.tell(str(error), bad=True)
+            return WholeConversation(shown=msgspec.structs.replace(conversation, places=()))
+
     @staticmethod
-    def _write(conversation: Conversation, kind: export.Kind) -> str:
+    def _write(whole: WholeConversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
         from tui.chat import export
 
-        file = export.write(conversation, paths.exports_dir(), kind, stats=True)
-        return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
+        file = export.write(whole.shown, paths.exports_dir(), kind, stats=True, hidden=whole.hidden)
+        return phrases.with_harmless(str(file), export.n_left_out(whole.shown, kind))
 
     @flow("dialog")
     async def action_import(self) -> None:
@@ -227,14 +239,14 @@ class ConversationFlows:
     async def _import(self, file: Path, *, keeps_prompts: bool = False) -> None:
         from tui.chat import export
 
-        conversation = await asyncio.to_thread(export.read, file)
+        whole = await asyncio.to_thread(export.read, file)
         try:
-            await self._controller.store.create(conversation)
+            await self._controller.store.create(whole.shown, whole.hidden)
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
             if not error.is_retried:
                 return
-        await self.open_conversation(conversation.id, keeps_prompts=keeps_prompts)
+        await self.open_conversation(whole.shown.id, keeps_prompts=keeps_prompts)
 
     @flow("dialog")
     async def action_delete(self) -> None:
@@ -248,13 +260,9 @@ class ConversationFlows:
         dialog = ConfirmScreen(question, self.flows.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         if await self.flows.ask(dialog):
             try:
-                await self._delete(conversation.id)
+                # Whatever the user does meanwhile, it is deleted.
+                await asyncio.shield(self._controller.delete(conversation.id))
             except StoreError as error:
                 self.flows.tell(str(error), bad=True)
             else:
                 self.flows.tell(tr("Deleted."))
-
-    async def _delete(self, conversation_id: str) -> None:
-        """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a
-        moment: whatever the user does meanwhile, it is deleted then."""
-        await asyncio.shield(self._controller.delete(conversation_id))

@@ -12,11 +12,21 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
 from tui.app.widgets.transcript_entries import Words
 from tui.chat.conversation import Turn
+from tui.chat.tree import forks
 from tui.protocol.messages import Started
 from tui.session import events
 from tui.session.interface import Session
 from tui.session.loads import Reload
 from tui.words import tr
+
+_ABOUT_TURNS = (
+    events.ConversationOpened,
+    events.ConversationChanged,
+    events.ConversationReplaced,
+    events.TurnsRemoved,
+    events.UserSaid,
+    events.AnswerBegan,
+)
 
 
 class _Growing:
@@ -37,7 +47,15 @@ class ConversationView:
         self._growing: _Growing | None = None
 
     def hear(self, event: events.AnySessionEvent) -> None:
-        """Show what is said."""
+        """Show what is said, and which messages have siblings."""
+        is_selecting = self._transcript.selected is not None
+        self._hear(event)
+        if isinstance(event, _ABOUT_TURNS):
+            self._transcript.show_forks(forks(self._controller.conversation.places))
+        if isinstance(event, events.ConversationChanged) and event.focus:
+            self._transcript.go_to(event.focus, is_selected=is_selecting)
+
+    def _hear(self, event: events.AnySessionEvent) -> None:
         transcript = self._transcript
         match event:
             case events.ConversationOpened(conversation=conversation):
@@ -63,7 +81,9 @@ class ConversationView:
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 transcript.append(turn_id, delta.kind, delta.text)
                 if self._growing is None or self._growing.turn_id != turn_id:
-                    self._growing = _Growing(turn_id, time.monotonic(), delta.n_decode)
+                    # One that is joined in its middle has been written for a while.
+                    took_s = delta.n_decode / delta.decode_tps if delta.decode_tps else 0.0
+                    self._growing = _Growing(turn_id, time.monotonic() - took_s, delta.n_decode)
                     self._show_growth()
                 self._growing.n_tokens = delta.n_decode
             case events.MachineRead(speed=speed) if self._growing is not None and speed.is_decoding:

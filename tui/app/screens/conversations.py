@@ -1,35 +1,50 @@
-"""The list of conversations: find, open, rename, export and delete them. Where they are kept is not known here."""
+"""The list of conversations: find, open, rename, tag, pin, archive, export and delete them. Where they are kept is not
+known here."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
-from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, Protocol
 
+import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.moments import when
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
-from tui.app.screens.dialog import ListDialog, matches
+from tui.app.screens.conversation_rows import (
+    ORDERS,
+    ConversationRows,
+    Entry,
+    FoundMessage,
+    Order,
+    entries,
+    ordered,
+    place,
+    title_of,
+)
+from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.line_input import LineInput
-from tui.app.widgets.lines import Row
-from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.oserrors import os_reason
 from tui.base.text import clean
-from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
+from tui.chat.place import Place, place_of, tags_of
+from tui.chat.search.found import Found, together
+from tui.chat.search.query import Hit, pattern
+from tui.chat.search.searcher import Results
+from tui.chat.search.wanted import Wanted, wanted
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
 from tui.words import mark, tr, trn
 
-_TIME, _COUNT = 12, 6
 _UNREADABLE = mark("The conversations cannot be read.")
+_ACTIONS = ("open", "pin", "rename", "tag", "archive", "sort", "export", "delete")
 
 
 def exports() -> tuple[Choice, ...]:
@@ -40,94 +55,209 @@ def exports() -> tuple[Choice, ...]:
     )
 
 
-class ConversationsScreen(ListDialog[str]):
-    """Gives the id of the conversation to open. Changes are made at once, through the functions that are given:
+class Shelf(Protocol):
+    """The conversations, as the list needs them. Changes are made at once. All may raise `StoreError`, and `export`
+    OSError, which is told."""
 
-    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives what is
-    told: the file that was written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the
-    one that is open; `unread()` says after `load` why there may be others that it could not give.
-    """
+    @property
+    def unread(self) -> StoreError | None:
+        """Why there may be conversations that `list` could not give."""
+
+    @property
+    def note(self) -> str:
+        """What is to be said of searching: how far its index is, or why there is none."""
+
+    async def list(self) -> Sequence[Summary]:
+        """All of them, the one used last first."""
+
+    def search(self, wanted: Wanted) -> AsyncGenerator[Results]:
+        """What is found, more and more of it."""
+
+    async def rename(self, conversation_id: str, title: str) -> None:
+        """Give one another title."""
+
+    async def place(self, conversation_id: str, where: Place) -> None:
+        """Pin, archive or tag one."""
+
+    async def delete(self, conversation_id: str) -> None:
+        """Delete one."""
+
+    async def export(self, conversation_id: str, kind: Kind) -> object:
+        """Write one to a file, which is given as it is told."""
+
+
+class Picked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be shown."""
+
+    conversation_id: str
+    turn_id: str = ""
+    """A message of it in which something was found."""
+    words: tuple[str, ...] = ()
+    """What was looked for."""
+
+
+class ConversationsScreen(ListDialog[Picked]):
+    """Gives the conversation to open, and where. `current` is the one that is open; `keep_order` hears what the list is
+    sorted by from now on."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "conversations.tcss"]  # type: ignore[assignment]
 
     def __init__(
         self,
-        load: Callable[[], Awaitable[Sequence[Summary]]],
-        rename: Callable[[str, str], Awaitable[None]],
-        delete: Callable[[str], Awaitable[None]],
-        export: Callable[[str, Kind], Awaitable[object]],
+        shelf: Shelf,
         keymap: Keymap,
         *,
         current: str = "",
-        unread: Callable[[], StoreError | None] = lambda: None,
+        order: Order = "used",
+        keep_order: Callable[[Order], None] = lambda _: None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "conversations", title=tr("Conversations"))
-        self._load, self._rename, self._delete, self._export = load, rename, delete, export
-        self._current, self._unread, self._now = current, unread, now
+        self._shelf, self._current, self._now = shelf, current, now
+        self._order, self._keep_order = order, keep_order
         self._all: Sequence[Summary] | None = None
-        self._renaming: Summary | None = None
+        self._wanted = Wanted()
+        self._hits: tuple[Hit, ...] = ()
+        self._is_searching = self._has_more = False
+        self._pattern = pattern(())
+        self._is_moved = False
+        """A person has moved in the list since something was typed."""
+        self._editing: tuple[Literal["title", "tags"], Summary] | None = None
 
     def compose_body(self) -> ComposeResult:
-        """Filter, list, and the line in which a title is changed."""
+        """Filter, list, and the line in which a title or tags are changed."""
         yield from self.filter_line(
-            tr("Type to filter"), *(f"conversation_{what}" for what in ("open", "rename", "export", "delete"))
+            tr("Search titles and messages (model: after: tag:)"),
+            *(f"conversation_{what}" for what in _ACTIONS),
         )
-        yield RowList[Summary](self._paint, header=_header)
-        title = LineInput(id="new-title", compact=True, select_on_focus=False)
-        self.give_way(title)
-        yield title
+        yield RowList[Entry](
+            lambda entry, width: self._columns(width).row(entry, is_open=entry.conversation.id == self._current),
+            header=lambda width: self._columns(width).header,
+        )
+        line = LineInput(id="new-title", compact=True, select_on_focus=False)
+        self.give_way(line)
+        yield line
         yield Static("", id="told", markup=False)
+
+    def _columns(self, width: int) -> ConversationRows:
+        return ConversationRows(width, self._now(), self._pattern, self._order)
 
     def on_mount(self) -> None:
         """Ask for the list."""
         self.rows.show((), hint=tr("Reading…"))
         self._read()
 
+    # Finding ----------------------------------------------------------------------------------------------------------
+
     @work(exclusive=True, group="read")
     async def _read(self, keep: Summary | None = None) -> None:
         try:
-            self._all = await self._load()
+            self._all = await self._shelf.list()
         except StoreError as error:
             self.rows.show((), hint=tr(_UNREADABLE))
             self._tell(str(error), bad=True)
         else:
-            self._refilter(keep)
-            if (why := self._unread()) is not None:
+            self._show((keep.id, "") if keep else None)
+            if (why := self._shelf.unread) is not None:
                 self._tell(str(why), bad=True)
 
     @on(Input.Changed, "#filter")
-    def _typed(self) -> None:
-        self._refilter(self.rows.item)
-
-    def _refilter(self, keep: Summary | None = None) -> None:
-        if self._all is None:
+    def _typed(self, event: Input.Changed) -> None:
+        before, self._wanted = self._wanted, wanted(event.value, self._now())
+        if self._wanted == before:
             return
-        words = self.words
-        found = [one for one in self._all if matches(words, _title(one).casefold())]
-        wanted = keep.id if keep else self._current
-        highlighted = next((one for one in found if one.id == wanted), None)
-        hint = tr("No conversations yet: they are kept as you chat.")
-        if self._all:
-            hint = tr("Nothing matches. Fewer words find more.")
-        elif self._unread() is not None:
-            hint = tr(_UNREADABLE)
-        self.rows.show(found, highlighted, hint=hint)
-        self.show_count(_count(len(found), len(self._all)))
+        self._is_moved, self._has_more = False, False
+        self._pattern = pattern(self._wanted.words)
+        # What was found before stays until more is known, as far as it has what is typed now.
+        words = [word.casefold() for word in self._wanted.words]
+        is_narrower = msgspec.structs.replace(before, words=()) == msgspec.structs.replace(self._wanted, words=())
+        self._hits = tuple(
+            hit
+            for hit in self._hits
+            if words and is_narrower and all(word in hit.snippet.text.casefold() for word in words)
+        )
+        unclear = ", ".join(self._wanted.unclear)
+        self._tell(
+            tr("Not understood: {filters}. Write after:2026-11-01 or before:7d.", filters=unclear) if unclear else ""
+        )
+        self._is_searching = bool(words)
+        self._search()
+        self._show(None)
 
-    def _paint(self, one: Summary, width: int) -> Row:
-        n_count = _COUNT if width >= 44 else 0
-        n_title = width - _TIME - 2 - n_count
-        model = Path(one.model_path).stem if one.model_path else ""
-        n_model = 28 if n_title >= 66 else 0
-        row: list[tuple[str, str]] = [
-            (column(_title(one), n_title - n_model), "strong" if one.id == self._current else "")
-        ]
-        if n_model:
-            row.append(("  " + column(model, n_model - 2), "muted"))
-        if n_count:
-            row.append((column(f"{one.n_turns:,}", n_count, right=True), "muted"))
-        return (*row, ("  " + column(when(one.updated_at, self._now()), _TIME), "muted"))
+    @work(exclusive=True, group="search")
+    async def _search(self) -> None:
+        """Look through the messages; the next key ends it."""
+        if not self._wanted.words:
+            return
+        try:
+            async with aclosing(self._shelf.search(self._wanted)) as answers:
+                async for results in answers:
+                    if not self.is_mounted or results.wanted != self._wanted:
+                        return
+                    if results.hits or results.is_whole:
+                        self._hits, self._is_searching = results.hits, not results.is_whole
+                        self._has_more = results.has_more
+                        self._show(place(self.rows.item) if self._is_moved else None)
+        except StoreError as error:
+            self._is_searching = False
+            self._tell(str(error), bad=True)
+        else:
+            if note := self._shelf.note:
+                self._tell(note)
+
+    def _show(self, keep: tuple[str, str] | None) -> None:
+        """What is known now. `keep` names the entry to highlight; the best or the open one without."""
+        if self._all is None or not self.query("RowList, #filter"):
+            return
+        found = together(self._all, self._wanted, self._hits)
+        if not self._wanted.words:
+            found = ordered(found, self._order)
+            keep = keep or (self._current, "")
+        shown = entries(found)
+        highlighted = next((entry for entry in shown if place(entry) == keep), None)
+        if highlighted is None and keep is not None:
+            highlighted = next((entry for entry in shown if place(entry)[0] == keep[0]), None)
+        self.rows.show(shown, highlighted, hint=self._hint())
+        note = tr("searching…") if self._is_searching else tr(ORDERS[self._order]) if self._order != "used" else ""
+        self.show_count(self._count(found), note)
+
+    def _hint(self) -> str:
+        """What stands in an empty list."""
+        if self._is_searching:
+            return tr("Searching…")
+        if self._all:
+            return tr("Nothing matches. Fewer words find more.")
+        if self._shelf.unread is not None:
+            return tr(_UNREADABLE)
+        return tr("No conversations yet: they are kept as you chat.")
+
+    def _count(self, found: Sequence[Found]) -> str:
+        n_all = len(self._all or ())
+        n_shown = len(found)
+        if not n_all:
+            return ""
+        if n_shown == n_all and not self._has_more:
+            return trn("{n} conversation", "{n} conversations", n_all)
+        shown = f"{n_shown:,}{'+' * self._has_more}"
+        return trn("{n_shown} of {n} conversation", "{n_shown} of {n} conversations", n_all, n_shown=shown)
+
+    def action_move(self, by: int) -> None:
+        """Move in the list, and stay there while more is found."""
+        self._is_moved = True
+        super().action_move(by)
+
+    def action_move_page(self, by: int) -> None:
+        """As `action_move`."""
+        self._is_moved = True
+        super().action_move_page(by)
+
+    def action_conversation_sort(self) -> None:
+        """By the next thing; what is found by words stays the best first."""
+        orders = list(ORDERS)
+        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
+        self._keep_order(self._order)
+        self._show(place(self.rows.item))
+        self._tell(tr("Sorted: {order}.", order=tr(ORDERS[self._order])))
 
     def _tell(self, text: str, *, bad: bool = False) -> None:
         told = self.query_one("#told", Static)
@@ -138,59 +268,98 @@ class ConversationsScreen(ListDialog[str]):
 
     @on(RowList.Chosen)
     def action_conversation_open(self) -> None:
-        """Open the highlighted one."""
-        if self._renaming is None and (one := self._meant()) is not None:
-            self.dismiss(one.id)
+        """Open the highlighted one, at the message that is highlighted or that goes best with the words."""
+        if self._editing is not None or (one := self._meant()) is None:
+            return
+        entry = self.rows.item
+        hit = entry.hit if isinstance(entry, FoundMessage) else next(iter(entry.hits), None) if entry else None
+        words = self._wanted.words if hit is not None else ()
+        self.dismiss(Picked(conversation_id=one.id, turn_id=hit.turn_id if hit else "", words=words))
 
     def _meant(self) -> Summary | None:
-        """The highlighted one; None, and said so, where there is none."""
-        one: Summary | None = self.rows.item
-        if one is None:
+        """The highlighted conversation; None, and said so, where there is none."""
+        entry: Entry | None = self.rows.item
+        if entry is None:
             is_read = self._all is not None
             self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still being read."))
-        return one
+            return None
+        return entry.conversation
 
     def action_conversation_rename(self) -> None:
         """Write another title below the list."""
-        one = self._meant()
-        if one is None:
-            return
-        self._renaming = one
+        if (one := self._meant()) is not None:
+            self._edit("title", one, one.title)
+
+    def action_conversation_tag(self) -> None:
+        """Write its tags below the list."""
+        if (one := self._meant()) is not None:
+            self._edit("tags", one, " ".join(one.tags))
+
+    def _edit(self, what: Literal["title", "tags"], one: Summary, text: str) -> None:
+        self._editing = what, one
         self.add_class("-renaming")
         close = display_keys(self.keymap.get("dialog_close", ()), limit=1)
-        both = tr("Enter saves the new title, {key} keeps the old one.", key=close)
-        self._tell(both if close else tr("Enter saves the new title."))
+        if what == "title":
+            both = tr("Enter saves the new title, {key} keeps the old one.", key=close)
+            told = both if close else tr("Enter saves the new title.")
+        else:
+            told = tr("Tags, with blanks between them. Enter saves them; tag:NAME finds what has one.")
+        self._tell(told)
         line = self.query_one("#new-title", Input)
-        line.value = one.title
-        line.cursor_position = len(one.title)
+        line.value = text
+        line.cursor_position = len(text)
         line.focus()
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a title is written, nothing is done to the list."""
-        if self._renaming is not None and action.startswith(("conversation_", "move")):
+        if self._editing is not None and action.startswith(("conversation_", "move")):
             return False
         return super().check_action(action, parameters)
 
     @on(Input.Submitted, "#new-title")
-    def _title_written(self, event: Input.Submitted) -> None:
-        if self._renaming is not None and not event.value.strip():
-            self._tell(tr("Write something."), bad=True)
-        elif self._renaming is not None:
-            self._save_title(self._renaming, event.value.strip())
-            self._stop_renaming()
+    def _written(self, event: Input.Submitted) -> None:
+        match self._editing:
+            case ("title", _) if not event.value.strip():
+                self._tell(tr("Write something."), bad=True)
+            case ("title", one):
+                self._stop_editing()
+                self._save_title(one, event.value.strip())
+            case ("tags", one):
+                self._stop_editing()
+                self._save_place(one, msgspec.structs.replace(place_of(one), tags=tags_of(event.value)), tr("Tagged."))
 
     @work(group="change")
     async def _save_title(self, one: Summary, title: str) -> None:
-        if title != one.title and await self._try(self._rename(one.id, title), tr("Renamed.")):
+        if title != one.title and await self._try(self._shelf.rename(one.id, title), tr("Renamed.")):
             self._read(one)
 
-    def _stop_renaming(self) -> None:
-        self._renaming = None
+    @work(group="change")
+    async def _save_place(self, one: Summary, where: Place, done: str) -> None:
+        leaves = where.is_archived != one.is_archived and not self._wanted.words
+        keep = self._highlighted_without(one.id) if leaves else one
+        if where != place_of(one) and await self._try(self._shelf.place(one.id, where), done):
+            self._read(keep)
+
+    def _stop_editing(self) -> None:
+        self._editing = None
         self.remove_class("-renaming")
         self._tell("")
         self.query_one("#filter").focus()
         self.refresh_bindings()
+
+    def action_conversation_pin(self) -> None:
+        """List it first, or no longer."""
+        if (one := self._meant()) is not None:
+            done = tr("No longer pinned.") if one.is_pinned else tr("Pinned.")
+            self._save_place(one, msgspec.structs.replace(place_of(one), is_pinned=not one.is_pinned), done)
+
+    def action_conversation_archive(self) -> None:
+        """Take it out of the list, or back into it."""
+        if (one := self._meant()) is not None:
+            back, away = tr("Back in the list."), tr("Archived: is:archived shows it, and words find it.")
+            where = msgspec.structs.replace(place_of(one), is_archived=not one.is_archived)
+            self._save_place(one, where, back if one.is_archived else away)
 
     @work(group="change")
     async def action_conversation_delete(self) -> None:
@@ -198,20 +367,21 @@ class ConversationsScreen(ListDialog[str]):
         one = self._meant()
         if one is None:
             return
-        question = tr("Delete “{title}”?", title=_title(one))
+        question = tr("Delete “{title}”?", title=title_of(one))
         detail = trn("{n} message. This cannot be undone.", "{n} messages. This cannot be undone.", one.n_turns)
         if not await self.app.push_screen_wait(
             ConfirmScreen(question, self.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         ):
             return
-        if await self._try(self._delete(one.id), tr("Deleted.")):
+        if await self._try(self._shelf.delete(one.id), tr("Deleted.")):
+            self._hits = tuple(hit for hit in self._hits if hit.conversation_id != one.id)
             self._read(self._highlighted_without(one.id))
 
     def _highlighted_without(self, conversation_id: str) -> Summary | None:
         """The highlighted one; if it is this, which is gone, the next one, or else the one before."""
-        items: list[Summary] = list(self.rows.items)
-        at = next((place for place, one in enumerate(items) if one is self.rows.item), len(items))
-        near = [*items[at:], *reversed(items[:at])]
+        items: list[Entry] = list(self.rows.items)
+        at = next((number for number, entry in enumerate(items) if entry is self.rows.item), len(items))
+        near = [entry.conversation for entry in (*items[at:], *reversed(items[:at]))]
         return next((one for one in near if one.id != conversation_id), None)
 
     @work(group="change")
@@ -224,7 +394,7 @@ class ConversationsScreen(ListDialog[str]):
         if kind is None:
             return
         try:
-            file = await self._export(one.id, "json" if kind == "json" else "markdown")
+            file = await self._shelf.export(one.id, "json" if kind == "json" else "markdown")
         except (StoreError, OSError) as error:
             self._tell(
                 tr(
@@ -248,32 +418,8 @@ class ConversationsScreen(ListDialog[str]):
         return True
 
     def action_dialog_close(self) -> None:
-        """Leave the title as it was, or close the dialog."""
-        if self._renaming is not None:
-            self._stop_renaming()
+        """Leave title or tags as they were, or close the dialog."""
+        if self._editing is not None:
+            self._stop_editing()
         else:
             self.dismiss(None)
-
-
-def _title(one: Summary) -> str:
-    return one.title.strip() or tr(UNTITLED)
-
-
-def _count(n_shown: int, n_all: int) -> str:
-    if not n_all:
-        return ""
-    if n_shown == n_all:
-        return trn("{n} conversation", "{n} conversations", n_all)
-    return trn("{n_shown} of {n} conversation", "{n_shown} of {n} conversations", n_all, n_shown=f"{n_shown:,}")
-
-
-def _header(width: int) -> Row:
-    n_count = _COUNT if width >= 44 else 0
-    n_title = width - _TIME - 2 - n_count
-    n_model = 28 if n_title >= 66 else 0
-    text = column(tr("TITLE"), n_title - n_model)
-    if n_model:
-        text += "  " + column(tr("MODEL"), n_model - 2)
-    if n_count:
-        text += column(tr("MSGS"), n_count, right=True)
-    return ((text + "  " + column(tr("LAST USED"), _TIME), "muted"),)

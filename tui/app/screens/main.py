@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -20,6 +22,7 @@ from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
+from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -99,8 +102,9 @@ class MainScreen(Screen[None]):
         bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -137,7 +141,8 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, tuning, bench, self.conversations, self.messages, self.sending
+        messages = self.messages, self.branching
+        owners = self.models, self.hubs, folders, tuning, bench, self.conversations, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -262,6 +267,11 @@ class MainScreen(Screen[None]):
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
+
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
@@ -273,6 +283,7 @@ class MainScreen(Screen[None]):
     @on(Transcript.MessageActionChosen)
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
+        await self.branching.act(event.action, event.turn_id)
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

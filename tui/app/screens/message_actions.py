@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tui.app import attachment_phrases, phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
@@ -15,11 +13,9 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.app.widgets.transcript_entries import MOST_FILES
 from tui.chat.conversation import Turn, last_answer
-from tui.chat.store import StoreError
 from tui.files.attachment import Attachment
 from tui.files.mentions import mention_of
 from tui.session.interface import Session
-from tui.session.replacing import Version
 from tui.words import tr
 
 _MOST_SHOWN = 200_000
@@ -147,7 +143,7 @@ class MessageActions:
     # Again ------------------------------------------------------------------------------------------------------------
 
     def action_regenerate(self) -> None:
-        """Answer the last prompt again; the old answer is kept in the store."""
+        """Answer the last prompt again; the old answer is a branch."""
         answer = last_answer(self._controller.conversation)
         if answer is not None:
             self._answer_again(answer)
@@ -167,36 +163,6 @@ class MessageActions:
             self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
             return
         self._controller.answer(replaces=answer.id if answer is not None else "")
-
-    @flow("dialog")
-    async def action_bring_back(self) -> None:
-        """Put what was replaced in its place again; where there are several versions, the one that is chosen."""
-        try:
-            versions = await self._controller.versions()
-            version = versions[0] if len(versions) == 1 else await self._choose_version(versions)
-            if self._controller.is_writing:
-                self.flows.tell(phrases.still_answering(self.flows.keymap))
-            elif self._controller.is_written_elsewhere:
-                self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
-            elif version is not None:
-                await self._controller.bring_back(version)
-                self.flows.tell(tr(phrases.PUT_BACK))
-            elif not versions:
-                self.flows.tell(tr("Nothing was replaced in this conversation."))
-        except StoreError as error:
-            self.flows.tell(str(error), bad=True)
-
-    async def _choose_version(self, versions: Sequence[Version]) -> Version | None:
-        from tui.app.screens.choice import Choice, ChoiceScreen
-
-        choices = []
-        for number, version in enumerate(versions):
-            label, note = phrases.version(version)
-            choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
-        if not choices:
-            return None
-        chosen = await self.flows.ask(ChoiceScreen(title_of("bring_back"), choices, self.flows.keymap))
-        return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
@@ -241,7 +207,7 @@ class MessageActions:
             self._answer_from(turn)
 
     def _answer_from(self, turn: Turn) -> None:
-        """Answer again from this message on: an answer is replaced, a prompt gets a new one."""
+        """Answer again from this message on: an answer gets a sibling, a prompt a new answer."""
         turns = self._controller.conversation.turns
         after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
         self._answer_again(after[0] if after else None)

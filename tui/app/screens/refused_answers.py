@@ -27,7 +27,8 @@ class RefusedAnswers:
         """Say why, or ask."""
         match event:
             case events.AnswerRefused(info=info) if info.kind == "context_overflow" and info.n_drop:
-                self._ask(info)
+                if self._controller.has_keys:
+                    self._ask(info)
             case events.AnswerRefused(info=info):
                 self._transcript.add_notice(partial(phrases.refusal, info, self.flows.keymap), "error")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import msgspec
@@ -13,22 +13,19 @@ from textual.widgets import Input
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
+from tui.app.widgets.bias_input import BiasInput
 from tui.app.widgets.form import Form, FormRow
-from tui.app.widgets.number_input import Number, NumberInput
+from tui.app.widgets.line_input import LineInput
+from tui.app.widgets.number_input import NumberInput
+from tui.config.biastext import bias_text
 from tui.config.sampling import Source
+from tui.config.samplingtable import SAMPLING_TABLE
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
-from tui.protocol.records import PartialSampling
+from tui.protocol.records import PartialSampling, SamplingValue
 from tui.words import mark, tr
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
-    (mark("Temperature"), "temperature", SamplingValues, mark("0 is greedy")),
-    (mark("Top k"), "top_k", SamplingValues, mark("0 is off")),
-    (mark("Top p"), "top_p", SamplingValues, mark("1 is off")),
-    (mark("Min p"), "min_p", SamplingValues, mark("0 is off")),
-    (mark("Repeat penalty"), "repeat_penalty", SamplingValues, mark("1 is off")),
-    (mark("Presence"), "presence_penalty", SamplingValues, mark("penalty, 0 is off")),
-    (mark("Frequency"), "frequency_penalty", SamplingValues, mark("penalty, 0 is off")),
-    (mark("Penalty window"), "penalty_last_n", SamplingValues, mark("tokens back, -1 is all")),
+    *((row.label, row.name, SamplingValues, row.note) for row in SAMPLING_TABLE),
     (mark("Seed"), "seed", ChosenLoad, mark("-1 takes that of the load settings")),
     (mark("Answer limit"), "max_tokens", SamplingSettings, mark("tokens, 0 is no limit")),
     (mark("Thinking budget"), "thinking_budget", SamplingSettings, mark("tokens, 0 is no limit")),
@@ -66,7 +63,11 @@ class SamplingScreen(Dialog[SamplingChoice]):
     ]
 
     def __init__(
-        self, own: Mapping[str, Number], keymap: Keymap, *, defaults: Mapping[str, tuple[Number, Source]]
+        self,
+        own: Mapping[str, SamplingValue],
+        keymap: Keymap,
+        *,
+        defaults: Mapping[str, tuple[SamplingValue, Source]],
     ) -> None:
         super().__init__(keymap, "form", title=tr("Sampling"))
         self._defaults = defaults
@@ -77,9 +78,10 @@ class SamplingScreen(Dialog[SamplingChoice]):
         """The form and its buttons."""
         with Form():
             for label, field, record, note in _ROWS:
-                number = NumberInput(record, field, self._own.get(field, self._defaults[field][0]))
-                self.give_way(number, "form_save", "form_reset")
-                yield FormRow(tr(label), number, note=tr(note))
+                value = self._own.get(field, self._defaults[field][0])
+                line = BiasInput(field, value) if isinstance(value, dict) else NumberInput(record, field, value)
+                self.give_way(line, "form_save", "form_reset")
+                yield FormRow(tr(label), line, note=tr(note), id=f"row-{field}")
         yield self.button_row("form_save", "form_reset", "dialog_close")
 
     def on_mount(self) -> None:
@@ -89,42 +91,55 @@ class SamplingScreen(Dialog[SamplingChoice]):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         """A value that is written is the conversation's own, unless it is the default."""
-        number = event.input
-        if isinstance(number, NumberInput) and number.number is not None:
-            self._own.pop(number.field, None)
-            if number.number != self._defaults[number.field][0]:
-                self._own[number.field] = number.number
+        line = event.input
+        if isinstance(line, NumberInput | BiasInput) and (value := _written(line)) is not None:
+            self._own.pop(line.field, None)
+            if value != self._defaults[line.field][0]:
+                self._own[line.field] = value
         self._tell()
 
+    @property
+    def _lines(self) -> Iterator[NumberInput | BiasInput]:
+        return (line for line in self.query(LineInput) if isinstance(line, NumberInput | BiasInput))
+
     def _tell(self) -> None:
+        by_field = {line.field: line for line in self._lines}
         for row, (_, field, _, note) in zip(self.query(FormRow), _ROWS, strict=True):
-            number, (default, source) = row.query_one(NumberInput), self._defaults[field]
-            number.set_class(bool(number.complaint), "-invalid")
+            line, (default, source) = by_field[field], self._defaults[field]
+            line.set_class(bool(line.complaint), "-invalid")
             if field in self._own:
-                row.tell(number.complaint, tr(_OWN[source], default=f"{default:g}"))
+                row.tell(line.complaint, tr(_OWN[source], default=_shown(default)))
             else:
-                row.tell(number.complaint, " · ".join(tr(text) for text in (note, _FROM.get(source)) if text))
+                row.tell(line.complaint, " · ".join(tr(text) for text in (note, _FROM.get(source)) if text))
 
     @on(Input.Submitted)
     def action_form_save(self) -> None:
         """Give the values, unless one is wrong: then go there."""
-        wrong = next((number for number in self.query(NumberInput) if number.complaint), None)
+        wrong = next((line for line in self._lines if line.complaint), None)
         if wrong is not None:
             wrong.focus()
             return
         own = dict(self._own)
-        max_tokens, budget = own.pop("max_tokens", None), own.pop("thinking_budget", None)
-        self.dismiss(
-            SamplingChoice(
-                sampling=msgspec.convert(own, PartialSampling) if own else None,
-                max_tokens=None if max_tokens is None else int(max_tokens),
-                thinking_budget=None if budget is None else int(budget),
-            )
-        )
+        limits = {name: own.pop(name, None) for name in ("max_tokens", "thinking_budget")}
+        sampling = msgspec.convert(own, PartialSampling) if own else None
+        self.dismiss(msgspec.convert({"sampling": sampling, **limits}, SamplingChoice))
 
     def action_form_reset(self) -> None:
         """Go back to the defaults; nothing is saved yet."""
         self._own.clear()
-        for number in self.query(NumberInput):
-            number.show(self._defaults[number.field][0])
+        for _, field, _, _ in _ROWS:
+            default = self._defaults[field][0]
+            if isinstance(default, dict):
+                self.query_one(f"#{field}", BiasInput).show(default)
+            else:
+                self.query_one(f"#{field}", NumberInput).show(default)
         self._tell()
+
+
+def _written(line: NumberInput | BiasInput) -> SamplingValue | None:
+    """What stands there; None while that is no value."""
+    return line.biases if isinstance(line, BiasInput) else line.number
+
+
+def _shown(value: SamplingValue) -> str:
+    return (bias_text(value) or "{}") if isinstance(value, dict) else f"{value:g}"

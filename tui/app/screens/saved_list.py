@@ -44,6 +44,7 @@ class SavedList:
     def begin(self) -> None:
         """The store is open: read what it has, as soon as that is seen."""
         self._is_begun = True
+        self._controller.searcher.keep_index()
         self._changed()
 
     def hear(self, event: events.AnySessionEvent) -> None:
@@ -64,6 +65,7 @@ class SavedList:
 
     def _changed(self) -> None:
         self._is_due = True
+        self._controller.searcher.changed()
         self.look()
 
     async def _read(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.app import answer_phrases, phrases
+from tui.app import answer_phrases, host_phrases, phrases
 from tui.app.screens.flows import Flows
+from tui.config.biastext import left_out
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded, not_granted
 from tui.session import events
@@ -48,10 +49,11 @@ class SessionNotices:
             case events.AnswerBegan(started=started):
                 if (model := self._controller.engine.loaded) is not None:
                     self._tell_once(model.path, started.template_note)
+                    self._tell_once(model.path, left_out(started.biases_left_out))
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
-            case events.TuningOffered(name=name, seconds=seconds):
+            case events.TuningOffered(name=name, seconds=seconds) if self._controller.has_keys:
                 from tui.app import tune_phrases
 
                 tell(tune_phrases.offered(name, seconds, keymap))
@@ -59,6 +61,12 @@ class SessionNotices:
                 tell(phrases.shortage(shortage, keymap), bad=True)
             case events.ProblemFound(problem=problem):
                 tell(str(problem), bad=True)
+            case events.NoHost(why=why):
+                tell(host_phrases.no_host(why), bad=True)
+            case events.LineBroken(why=why):
+                tell(why or tr(host_phrases.IS_BACK), bad=bool(why))
+            case events.KeysMoved(are_here=False):
+                tell(tr(host_phrases.KEYS_TAKEN))
             case events.FaultFound():
                 tell(phrases.fault(event), bad=True)
 

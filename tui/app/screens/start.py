@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.app import host_phrases
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
@@ -45,19 +46,22 @@ class Start:
     async def run(self) -> None:
         """All of it, as a worker of the group "begin"."""
         controller, options = self._controller, self._options
+        connecting = asyncio.create_task(controller.connect())
         await self._open_store()
         self._saved.begin()
         await self._sending.bring_draft()
         self._sending.mention(options.files)
-        last = controller.state.state.conversation
-        if options.import_file is not None:
-            await self._conversations.import_file(options.import_file)
-        elif options.continue_last and last:
-            await self._conversations.open_conversation(last, keeps_prompts=True)
-        self._configure()
+        goes_on = await connecting
+        if goes_on and controller.is_writing and (options.model or options.import_file):
+            self._flows.tell(tr(host_phrases.STILL_WRITING))
+        else:
+            await self._open_conversation(goes_on)
+            self._configure()
         await controller.start()
+        if goes_on and (controller.is_busy or (options.model is None and controller.phase != "no_model")):
+            return
         model = await self._first_model()
-        if controller.model.path is not None or self._flows.is_at("load"):
+        if (controller.model.path is not None and not goes_on) or self._flows.is_at("load"):
             return  # chosen by the user while the engine started
         if model is not None:
             self._models.open_model(model, fit=options.fit, force=options.force)
@@ -68,6 +72,14 @@ class Start:
                 self._models.action_pick_model()
             else:  # there is nothing to pick: the start page says what to do
                 self._flows.start("suggest", self._welcome.suggest)
+
+    async def _open_conversation(self, goes_on: bool) -> None:
+        """The one that the command line wants; what is open already stays where it wants none."""
+        last = self._controller.state.state.conversation
+        if self._options.import_file is not None:
+            await self._conversations.import_file(self._options.import_file)
+        elif self._options.continue_last and last and not (goes_on and self._controller.conversation.turns):
+            await self._conversations.open_conversation(last, keeps_prompts=True)
 
     def _configure(self) -> None:
         """What the command line wants of the conversation that was opened."""

@@ -153,7 +153,7 @@ class AnswerEntry(Entry):
     def _refresh_head(self, first: int = 0) -> int:
         """Make the rows before the answer again; returns the first that differs."""
         old = self.parts[0] if self.parts else []
-        lines = [BLANK, Line(((self.label, "answer.label"),), action="head")]
+        lines = [BLANK, self.head(self.label, "answer.label")]
         if self.thinking_text:
             is_open = not self.is_complete and not (self._body and self._body.source)
             if self._thinking is None and self.expanded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.app.bindings import small_title_of
-from tui.app.markdown.text import Run, width_of
+from tui.app.markdown.text import Line, Run, width_of
 from tui.app.widgets.answer_entry import AnswerEntry
 from tui.app.widgets.transcript_entries import Entry, UserEntry
 
@@ -40,6 +40,17 @@ def hit(actions: tuple[str, ...], x: int) -> str:
             return action
         start = stop + width_of(_BETWEEN)
     return ""
+
+
+def way_at(line: Line, x: int) -> str:
+    """The action that a click on a head takes at this cell: to the sibling before, or after; "" beside them."""
+    if len(line.runs) < 3:
+        return ""
+    start = sum(width_of(text) for text, _ in line.runs[:2])
+    n = width_of(line.runs[2][0])
+    if not start <= x < start + n:
+        return ""
+    return "message_branch_previous" if x < start + n // 2 else "message_branch_next"
 
 
 def _word(action: str) -> str:

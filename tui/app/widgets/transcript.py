@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.widgets.answer_entry import AnswerEntry
@@ -12,6 +13,7 @@ from tui.app.widgets.transcript_entries import (
     CardChoice,
     CardEntry,
     Entry,
+    Fork,
     Notice,
     NoticeEntry,
     NoticeStyle,
@@ -39,7 +41,7 @@ class Transcript(TranscriptReader, can_focus=True):
         """`expanded` is how the thinking of an answer starts: None folds it, but for its last rows while it comes."""
         super().__init__()
         self.expanded = expanded
-        self._was_empty = True
+        self._was_empty, self._has_forks = True, False
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -152,6 +154,26 @@ class Transcript(TranscriptReader, can_focus=True):
         self.forget_strips()
         self.repaint_rows()
 
+    def show_forks(self, forks: Mapping[Any, Fork]) -> None:
+        """These messages have siblings, and no others."""
+        if not forks and not self._has_forks:
+            return
+        self._has_forks = bool(forks)
+        for index, entry in enumerate(self.document.entries):
+            fork = forks.get(entry.turn_id) if entry.role in ("user", "answer") else None
+            if fork != entry.fork:
+                entry.show_fork(fork)
+                if self.document.is_laid_out(index):
+                    self.entry_changed(index, 0, is_new=False)
+        self.refresh_bindings()
+
+    def go_to(self, turn_id: TurnId, *, is_selected: bool = True) -> None:
+        """Bring the beginning of a message into view, and select it."""
+        index = self._index(turn_id)
+        if is_selected:
+            self._mark(index)
+        self._reveal(index)
+
     # What is known --------------------------------------------------------------------------------------------------
 
     def text_of(self, turn_id: TurnId, role: str | None = None) -> str:
@@ -175,6 +197,8 @@ class Transcript(TranscriptReader, can_focus=True):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What is done with the selected message is there only while one is selected, and what a card offers only while
         it is open."""
+        if action.startswith("message_branch_"):
+            return self._marked >= 0 and self.document.entries[self._marked].fork is not None
         if action.startswith("message_"):
             if action == "message_files":
                 return self.selected_role == "user" and self.has_files(self.selected)

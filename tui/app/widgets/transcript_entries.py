@@ -21,6 +21,11 @@ Part = Literal["thinking", "answer"]
 Words = str | Callable[[], str]
 """A text, or what makes it: in the language that is in use whenever it is laid out."""
 
+Fork = tuple[int, int]
+"""Which of several siblings, from 1, and how many they are."""
+FORK, FORK_GAP = "‹ {}/{} ›", "  "
+"""How that is written behind who speaks: both ends can be clicked."""
+
 MOST_ROWS = 20
 """A prompt of more rows is folded."""
 FOLDED_ROWS = 10
@@ -110,6 +115,8 @@ class Entry:
         """The width that `parts` are laid out for; 0 before that."""
         self.is_replaced = False
         """Something else is about to take its place."""
+        self.fork: Fork | None = None
+        """Which of its siblings it is, and how many they are; None where it has none."""
         self.parts: tuple[list[Line], ...] = ()
 
     def lay_out(self, width: int) -> None:
@@ -119,6 +126,19 @@ class Entry:
     def estimate(self, width: int) -> int:
         """About how many lines `lay_out` would make, at a fraction of its cost."""
         return n_rows(self.text, width) + 2
+
+    def show_fork(self, fork: Fork | None) -> None:
+        """It has siblings now, or none any more."""
+        self.fork = fork
+        if self.parts:  # else it is laid out when it comes into view
+            self.lay_out(self.width)
+
+    def head(self, label: str, style: str, fill: str = "") -> Line:
+        """The row that says who speaks, and which of its siblings this is."""
+        runs: tuple[Run, ...] = ((label, style),)
+        if self.fork is not None:
+            runs = (*runs, (FORK_GAP, ""), (FORK.format(*self.fork), "code.copy"))
+        return Line(runs, fill, action="head")
 
     def reword(self) -> None:
         """Another language is in use: lay out again before it is shown."""
@@ -179,7 +199,7 @@ class UserEntry(Entry):
 
     def lay_out(self, width: int) -> None:
         self.width = width
-        label = Line(((self.record.label or tr("You"), "user.label"),), "user", action="head")
+        label = self.head(self.record.label or tr("You"), "user.label", "user")
         rows = wrapped(self.record.text.rstrip(), width - 1, "user.text", "user")
         self._is_long = len(rows) > MOST_ROWS
         if self._is_long:

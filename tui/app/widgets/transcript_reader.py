@@ -134,6 +134,12 @@ class TranscriptReader(TranscriptView):
         """Select the message after the selected one; after the last one the selection is cleared."""
         self._select(1)
 
+    def show_message(self, turn_id: TurnId) -> None:
+        """Select a message and bring it into view."""
+        index = self._index(turn_id)
+        self._mark(index)
+        self._reveal(index)
+
     def clear_selection(self) -> None:
         """Select nothing."""
         self._mark(-1)
@@ -162,6 +168,8 @@ class TranscriptReader(TranscriptView):
         entry = self.document.entries[index] if index >= 0 else None
         if entry is not None and (action := self._message_action_at(event)):
             self.post_message(self.MessageActionChosen(entry.turn_id, action))
+        elif entry is not None and line.action == "head" and (way := head_actions.way_at(line, event.x - MARGIN)):
+            self.post_message(self.MessageActionChosen(entry.turn_id, way))
         elif entry is not None and line.action in ("thinking", "fold"):
             self._toggle(index, entry)
         elif entry is not None and line.action == "file":

@@ -1,0 +1,31 @@
+"""What is said about a session in the background."""
+
+from __future__ import annotations
+
+from tui.app.bindings import Keymap
+from tui.app.phrases import card_choices
+from tui.app.widgets.transcript_entries import Card
+from tui.base import format
+from tui.words import mark, tr
+
+IS_BACK = mark("The line to the background is there again.")
+KEYS_TAKEN = mark("Another window goes on with this session. What you send or choose here takes it back.")
+STILL_WRITING = mark("An answer is being written: choose something else when it has ended.")
+GOES_ON = mark("The session goes on in the background: `llmtui` comes back to it, `llmtui stop` ends it.")
+
+
+def no_host(why: str) -> str:
+    """The session is not in the background."""
+    return format.sentences(why, tr("This session ends with its window."))
+
+
+def host_lost(why: str, keymap: Keymap, *, was_writing: bool) -> Card:
+    """The process of the session has ended; `why` is what is in the way of another one, if something is."""
+    if why:
+        title = tr("The session could not be begun again.")
+    elif was_writing:
+        title = tr("The llmtui in the background stopped while answering. The conversation is safe.")
+    else:
+        title = tr("The llmtui in the background stopped. The conversation is safe.")
+    likely = tr("Likely cause: somebody or the system ended it, perhaps out of memory. Going on loads the model again.")
+    return Card("engine_died", title, why or likely, card_choices(keymap, ("card_reload", tr("go on"))))

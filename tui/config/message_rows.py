@@ -1,0 +1,42 @@
+"""The rows of the table of actions about one message, the selected one. `actions.py` makes the table of them."""
+
+from __future__ import annotations
+
+from tui.words import mark
+
+SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
+    ("message_previous", mark("Select previous"), mark("Select the message before."), "k up"),
+    ("message_next", mark("Select next"), mark("Select the message after."), "j down"),
+    (
+        "message_branch_previous",
+        mark("Show previous branch"),
+        mark("Show what stood in the place of the message before it was edited or answered again."),
+        "h left",
+        "footer",
+    ),
+    (
+        "message_branch_next",
+        mark("Show next branch"),
+        mark("Show what came in the place of the message when it was edited or answered again."),
+        "l right",
+        "footer",
+    ),
+    (
+        "message_fold",
+        mark("Fold"),
+        mark("Fold or unfold the thinking of an answer, or a long prompt."),
+        "space enter",
+        "footer",
+    ),
+    ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
+    ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
+    ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
+    ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
+    ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
+    (
+        "message_new_chat",
+        mark("New conversation from here"),
+        mark("Start a new conversation that begins as this one does up to the message."),
+        "n",
+    ),
+)

@@ -20,6 +20,7 @@ from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.completing import Completing
@@ -112,6 +113,7 @@ class MainScreen(Screen[None]):
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
         self.models.find = self.hubs.action_find_models
+        bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
@@ -164,7 +166,7 @@ class MainScreen(Screen[None]):
         messages = self.messages, self.branching, self.odds, self._finding
         chats = self.conversations, self.presets
         writing = self.sending, PromptFlows(controller, self.prompt, flows)
-        owners = self.models, self.hubs, folders, tuning, *chats, *messages, *writing
+        owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -211,6 +213,11 @@ class MainScreen(Screen[None]):
         """Make room for the conversations, or take it back."""
         self.set_class(event.size.width >= BROAD_COLUMNS, "-broad")
         self._saved.look()
+
+    @property
+    def left_out_of_footer(self) -> tuple[str, ...]:
+        """Actions that could only say why they do nothing; their keys still do."""
+        return () if self.models.can_switch else ("switch_backend",)
 
     @property
     def _is_list_seen(self) -> bool:

@@ -167,6 +167,7 @@ class Answering:
             thinking=how.thinking,
             effort=how.effort,
             answer_format=None if writing.begun else how.answer_format,  # what there is may not keep to it
+            n_alternatives=self._settings.chat.alternatives,
             thinking_budget=how.thinking_budget and max(1, how.thinking_budget - writing.n_thinking),
             max_tokens=how.max_tokens and max(1, how.max_tokens - writing.n_decode),
             goes_on=begun is not None,

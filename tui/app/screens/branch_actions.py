@@ -173,6 +173,7 @@ class BranchActions:
             action
             for action in ACTIONS
             if action.scope == "transcript"
+            and action.id.startswith("message_")
             and action.id not in _NOT_IN_MENU
             and hasattr(transcript, f"action_{action.id}")
             and transcript.check_action(action.id, ())

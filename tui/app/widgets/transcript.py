@@ -24,12 +24,12 @@ from tui.app.widgets.transcript_entries import (
     UserMessage,
     Words,
 )
-from tui.app.widgets.transcript_reader import TranscriptReader
+from tui.app.widgets.transcript_finder import TranscriptFinder
 
 __all__ = ["AnswerMessage", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
 
 
-class Transcript(TranscriptReader, can_focus=True):
+class Transcript(TranscriptFinder, can_focus=True):
     """All messages of a conversation in one widget.
 
     A `turn_id` names one message, or a user's message and its answer together; methods that need an answer look for
@@ -47,6 +47,7 @@ class Transcript(TranscriptReader, can_focus=True):
 
     def load(self, records: Iterable[Record]) -> None:
         """Show a whole conversation, from its end. Only what comes into view is laid out."""
+        self.end_find()
         self._forget(0)
         self._extend(records)
 

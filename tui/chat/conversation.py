@@ -15,7 +15,7 @@ import msgspec
 from tui.base.text import fit_columns, one_line
 from tui.chat import tree
 from tui.files.attachment import Attachment, with_files
-from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, Sampling, StopReason, Timings
 from tui.words import mark, tr
 
 TurnStop = StopReason | Literal["crashed"]
@@ -24,6 +24,24 @@ TurnStop = StopReason | Literal["crashed"]
 TITLE_COLUMNS = 48
 UNTITLED = mark("New conversation")
 """The title of a conversation that has none."""
+
+
+class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer was asked for with, and how it came."""
+
+    sampling: Sampling
+    """Its seed is the one that was drawn with; -1 where that is not known."""
+    thinking: bool = True
+    effort: str = ""
+    thinking_budget: int = 0
+    """Tokens; 0 for none."""
+    max_tokens: int = 0
+    """0 for no limit."""
+    n_ctx: int = 0
+    pace: tuple[float, ...] = ()
+    """Tokens per second over its time, the oldest first."""
+    pace_s: float = 0.0
+    """Seconds between two of them."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +77,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The answer ended before it was what the conversation's `answer_format` asks for."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
+    made_with: MadeWith | None = None
+    """Of an answer; None where it was not noted."""
     edited_at: float = 0.0
     """Unix time at which a person changed the words of the answer; 0 where they are the model's."""
     files: tuple[Attachment, ...] = ()

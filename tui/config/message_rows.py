@@ -90,6 +90,12 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
     ("find_next", mark("Go to next hit"), mark("Go to the next place of what was found."), "n", "footer"),
     ("find_previous", mark("Go to previous hit"), mark("Go to the place before."), "N", "footer"),
     (
+        "message_details",
+        mark("Show details"),
+        mark("Show what the message was made with, on what, and how fast it came."),
+        "i",
+    ),
+    (
         "message_compare",
         mark("Compare answers"),
         mark("See two answers to one prompt side by side, with their speeds."),

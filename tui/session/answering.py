@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tui.chat.conversation import Conversation, Turn, to_messages, up_to_the_prompt
+from tui.chat.conversation import Conversation, MadeWith, Turn, to_messages, up_to_the_prompt
 from tui.config.settings import Settings
 from tui.engines.interface import AnswerStream, Engine, EngineError
 from tui.machine.cpus import n_usable_cpus
@@ -161,6 +161,13 @@ class Answering:
         conversation, goes_on = self._opened.now, writing.has_begun
         how = answer_settings(conversation, self._settings, self._engine.loaded, self._model.info)
         begun = None if goes_on else writing.begun
+        writing.made_with = writing.made_with or MadeWith(
+            sampling=how.sampling,
+            thinking=how.thinking,
+            effort=how.effort,
+            thinking_budget=how.thinking_budget,
+            max_tokens=how.max_tokens,
+        )
         return Generate(
             messages=() if goes_on else _messages(conversation, begun),
             sampling=how.sampling,

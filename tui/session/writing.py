@@ -11,7 +11,7 @@ from operator import itemgetter
 import msgspec
 
 from tui.base import format
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, taken_up
+from tui.chat.conversation import MadeWith, Turn, TurnStop, answer_turn, finished, taken_up
 from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Odds, Prefill, Recast, Started
@@ -31,6 +31,7 @@ from tui.session.events import (
 )
 from tui.session.loads import LoadRequest, Reload
 from tui.session.open_conversation import OpenConversation
+from tui.session.pace import Pace
 from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 
@@ -59,6 +60,9 @@ class Writing:
         self._turn: Turn | None = None
         self.begun: Turn | None = None
         """The answer that ended before it was complete, and goes on."""
+        self.made_with: MadeWith | None = None
+        """What it was asked for with."""
+        self._pace = Pace()
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
         self._parts: list[tuple[str, Timings]] = []
         """What was written before each pause, and on which backend."""
@@ -86,6 +90,7 @@ class Writing:
     def take(self, event: Event) -> None:
         """One event of the engine."""
         if isinstance(event, Delta) and self._turn:
+            self._pace.note(event.n_decode)
             self._text[event.kind] += event.text
             self._opened.settle()
             self._meter.n_used = event.n_used
@@ -100,17 +105,8 @@ class Writing:
             self._tell(AnswerRecast(turn_id=self._turn.id))
         elif isinstance(event, Prefill) and self._turn:
             self._tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
-        elif isinstance(event, Started) and self._turn:
-            self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx, **self._meter.parts))
-        elif isinstance(event, Started) and self.begun is not None:
-            self._turn = taken_up(self.begun, self._model_name)
-            self._text = {"thinking": self.begun.reasoning, "answer": self.begun.text}
-            self._opened.take_up_answer(self._turn)
-            self._tell(AnswerBegan(turn=self._turn, started=event, goes_on=True))
         elif isinstance(event, Started):
-            self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
-            self._opened.begin_answer(self._turn)
-            self._tell(AnswerBegan(turn=self._turn, started=event))
+            self._start(event)
         elif isinstance(event, Done) and self._turn:
             self._meter.n_used = event.n_used
             self._add_part(event.timings)
@@ -123,6 +119,23 @@ class Writing:
             self._tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx, **self._meter.parts))
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
+
+    def _start(self, started: Started) -> None:
+        """The engine knows its prompt: of a new answer, of one that goes on, or again after a pause."""
+        if self._turn is not None:
+            self._tell(ContextUsed(n_used=started.n_cached, n_ctx=started.n_ctx, **self._meter.parts))
+            return
+        if self.made_with is not None:
+            sampling = msgspec.structs.replace(self.made_with.sampling, seed=started.seed)
+            self.made_with = msgspec.structs.replace(self.made_with, sampling=sampling, n_ctx=started.n_ctx)
+        if self.begun is not None:
+            self._turn = taken_up(self.begun, self._model_name)
+            self._text = {"thinking": self.begun.reasoning, "answer": self.begun.text}
+            self._opened.take_up_answer(self._turn)
+        else:
+            self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
+            self._opened.begin_answer(self._turn)
+        self._tell(AnswerBegan(turn=self._turn, started=started, goes_on=self.begun is not None))
 
     def pause(self, done: Done) -> None:
         """The engine stopped because the model is to be loaded again."""
@@ -200,6 +213,8 @@ class Writing:
             turn,
             backend=tuple(label for label, _ in used) or turn.backend,
             swapped_bytes=swap_growth(self._swap_before, self._swap_used()),
+            made_with=self.made_with
+            and msgspec.structs.replace(self.made_with, pace=tuple(self._pace.speeds), pace_s=self._pace.step_s),
         )
         self._opened.end_answer(turn)
         self._tell(AnswerEnded(turn=turn))

@@ -123,7 +123,7 @@ class MainScreen(Screen[None]):
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.odds = OddsFlows(flows, self.messages.meant)
-        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows, copier)
         self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching

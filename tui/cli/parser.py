@@ -208,6 +208,11 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         default=None,
         help=tr("run the session in the background, where it outlives the terminal, or not"),
     )
+    group.add_argument(
+        "--separate",
+        action="store_true",
+        help=tr("begin a session beside those in the background; the model is shared"),
+    )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
 

@@ -47,6 +47,7 @@ def test_no_two_actions_that_are_live_together_have_one_name_unless_they_do_the_
         ("Change load settings", "load_settings", "card_load_settings"),
         ("Answer again", "regenerate", "message_regenerate"),
         ("Copy code", "copy_code", "message_copy_code"),
+        ("Copy as", "copy_as", "message_copy_as"),
         ("Select previous", "select_previous", "message_previous"),
         ("Select next", "select_next", "message_next"),
         ("Show engine log", "card_details", "log_view"),

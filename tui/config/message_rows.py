@@ -29,6 +29,7 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
         "footer",
     ),
     ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
+    ("message_copy_as", mark("Copy as"), mark("Copy as plain text, a table as CSV, or several messages."), "w"),
     ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
     ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
     ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),

@@ -24,6 +24,7 @@ from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
+from tui.app.screens.copying_as import CopyingAs
 from tui.app.screens.editing import Editing
 from tui.app.screens.finding_text import FindingText
 from tui.app.screens.flows import Flows, flow
@@ -141,8 +142,10 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching
-        owners = self.models, self.hubs, folders, tuning, self.conversations, *messages, self.sending, self._finding
+        copying = CopyingAs(controller, self.transcript, flows, copier)
+        messages = self.messages, self.branching, self._finding, copying
+        chats = self.conversations, self.conversations.exchanging
+        owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 

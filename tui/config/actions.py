@@ -3,50 +3,10 @@ and from nothing else, so that they agree."""
 
 from __future__ import annotations
 
-import msgspec
-
+from tui.config.action import Action
+from tui.config.action import rows as _rows
 from tui.config.message_rows import SELECTED_MESSAGE
-from tui.config.scopes import Scope
 from tui.words import mark
-
-
-class Action(msgspec.Struct, frozen=True):
-    """One thing that a person can do."""
-
-    id: str
-    """Name in `[keys]`; `action_<id>` is the method that does it."""
-    title: str
-    """A verb and what it is done to, the same in buttons, footer, palette and help; shown through `tr`, as description
-    and group are."""
-    description: str
-    """One sentence, for the help screen and the palette."""
-    keys: tuple[str, ...]
-    """Default keys in Textual's spelling, the one to show first; none is reached through the palette only."""
-    group: str
-    """Heading in the help screen."""
-    scope: Scope
-    """Where the keys work."""
-    footer: bool = False
-    """Shown in the footer of its scope."""
-    palette: bool = False
-    """Listed in the command palette."""
-
-    def has_priority(self, key: str) -> bool:
-        """Whether this key of it must be bound with priority: the prompt, which has the focus most of the time, would
-        take it for editing. Not so escape, which a menu that is open over the prompt closes first."""
-        return self.scope in ("app", "chat") and key != "escape"
-
-
-def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...]:
-    """Rows of id, title, description, keys separated by spaces, and flags: "footer", "hidden" from the palette."""
-    found = []
-    for action_id, title, description, keys, *flags in rows:
-        palette = scope in ("app", "chat") and "hidden" not in flags
-        found.append(
-            Action(action_id, title, description, tuple(keys.split()), group, scope, "footer" in flags, palette)
-        )
-    return tuple(found)
-
 
 # Keys are chosen for SSH, tmux and macOS' Terminal: control letters and function keys always arrive; alt needs "option
 # as meta" on a Mac, shift+enter needs the kitty protocol, and f10 and f11 are often the terminal's own, so these are
@@ -132,6 +92,18 @@ ACTIONS: tuple[Action, ...] = (
             "alt+t insert",
         ),
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
+        (
+            "presets",
+            mark("Choose preset"),
+            mark("Take a preset, or save what this conversation is asked with."),
+            "alt+p shift+f7 f19",
+        ),
+        (
+            "answer_format",
+            mark("Change format of answers"),
+            mark("Have answers keep to a JSON schema or a grammar."),
+            "",
+        ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
         (
@@ -374,6 +346,23 @@ ACTIONS: tuple[Action, ...] = (
         ("conversation_sort", mark("Sort"), mark("Sort by the last use, the beginning, title or length."), "f4"),
         ("conversation_export", mark("Export"), mark("Export the conversation to a file."), "ctrl+s", "footer"),
         ("conversation_delete", mark("Delete"), mark("Delete the conversation."), "ctrl+d", "footer"),
+    ),
+    *_rows(
+        mark("Presets"),
+        "presets",
+        ("preset_take", mark("Take"), mark("Take the preset for the open conversation."), "enter", "footer"),
+        ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
+        ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
+        ("preset_default", mark("Default"), mark("Give the preset to new conversations."), "f3", "footer"),
+        ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
+    ),
+    *_rows(
+        mark("Token probabilities"),
+        "odds",
+        ("odds_previous", mark("Previous"), mark("Go to the token before."), "left h", "footer"),
+        ("odds_next", mark("Next"), mark("Go to the next token."), "right l", "footer"),
+        ("odds_unsure", mark("Next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
+        ("odds_unsure_before", mark("Unsure before"), mark("Go back to one that was not likely."), "N"),
     ),
     *_rows(
         mark("Forms"),

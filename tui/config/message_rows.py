@@ -35,6 +35,12 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
     ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
     ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
     (
+        "message_odds",
+        mark("Show probabilities"),
+        mark("See how likely each token of the answer was, and the alternatives."),
+        "p",
+    ),
+    (
         "message_new_chat",
         mark("New conversation from here"),
         mark("Start a new conversation that begins as this one does up to the message."),

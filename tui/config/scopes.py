@@ -15,6 +15,8 @@ Scope = Literal[
     "picker",
     "load",
     "conversations",
+    "presets",
+    "odds",
     "form",
     "log",
     "details",
@@ -35,6 +37,8 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "picker": "dialog",
     "load": "dialog",
     "conversations": "dialog",
+    "presets": "dialog",
+    "odds": "dialog",
     "form": "dialog",
     "log": "dialog",
     "details": "dialog",
@@ -59,7 +63,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details")
+    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details", "odds")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

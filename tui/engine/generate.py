@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +25,9 @@ from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, ReadAhead, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
+
+if TYPE_CHECKING:
+    from tui.engine.odds import OddsWatcher
 
 ANSWER_RESERVE = 256
 """Tokens kept free for an answer when deciding whether a prompt fits; less in a context under 2,048."""
@@ -118,6 +122,8 @@ class Chat:
             return
         part = self.session.chat.part(command.messages, thinking=command.thinking, effort=command.effort)
         sampler = self._sampler(command, part, paused)
+        if command.n_alternatives:
+            sampler.watch(self._watcher(command.n_alternatives))
         n_cached = self.prefix.reuse(tokens)
         if self.prefix.needs_borders and paused is None:
             self.prefix.expect(self._borders(command, n_dropped, tokens))
@@ -181,6 +187,12 @@ class Chat:
         if paused is not None:
             sampler.take_up(paused.sampler, paused.tokens[paused.n_prompt :])
         return sampler
+
+    def _watcher(self, n: int) -> OddsWatcher:
+        from tui.engine.odds import OddsWatcher  # brings numpy, which takes long to import
+
+        vocabulary = self.session.vocabulary
+        return OddsWatcher(n, lambda token: vocabulary.piece(token, special=True))
 
     def _biases_left_out(self, sampling: Sampling) -> tuple[str, ...]:
         return tuple(token_biases(self.session.vocabulary, sampling.logit_bias)[1])

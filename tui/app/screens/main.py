@@ -34,6 +34,8 @@ from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.odds_flows import OddsFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
@@ -103,7 +105,9 @@ class MainScreen(Screen[None]):
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.odds = OddsFlows(flows, self.messages.meant)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
@@ -121,6 +125,7 @@ class MainScreen(Screen[None]):
             flows,
             self.models,
             self.conversations,
+            self.presets,
             self.sending,
             self._saved,
             self._welcome,
@@ -137,14 +142,16 @@ class MainScreen(Screen[None]):
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
             self.hubs,
+            self.presets,
+            self.odds,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
         copying = CopyingAs(controller, self.transcript, flows, copier)
-        messages = self.messages, self.branching, self._finding, copying
-        chats = self.conversations, self.conversations.exchanging
+        messages = self.messages, self.branching, self.odds, self._finding, copying
+        chats = self.conversations, self.conversations.exchanging, self.presets
         owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))

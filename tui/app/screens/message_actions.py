@@ -44,7 +44,7 @@ class MessageActions:
     def _turn(self, turn_id: object) -> Turn | None:
         return next((turn for turn in self._controller.conversation.turns if turn.id == turn_id), None)
 
-    def _meant(self) -> Turn | None:
+    def meant(self) -> Turn | None:
         """The selected message, else the last answer, else None."""
         if self._transcript.selected is not None:
             return self._turn(self._transcript.selected)
@@ -63,7 +63,7 @@ class MessageActions:
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
-        await self._copy(self._meant())
+        await self._copy(self.meant())
 
     async def _copy(self, turn: Turn | None) -> None:
         text = self._transcript.text_of(turn.id) if turn else ""
@@ -73,7 +73,7 @@ class MessageActions:
             self.flows.tell(tr("There is no answer to copy yet."))
 
     async def action_copy_code(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         blocks = self._transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
         if len(blocks) > 1:
             self._choose_code(blocks, self._source_of(turn))
@@ -103,7 +103,7 @@ class MessageActions:
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         if turn is None or turn.role != "assistant" or not self._transcript.toggle_thinking(turn.id):
             self.flows.tell(tr("There is no thinking to fold here."))
 

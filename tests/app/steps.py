@@ -93,20 +93,6 @@ async def chat(person: Person) -> None:
     await person.ask(QUESTION)
 
 
-async def ask_about_files(person: Person) -> None:
-    """A question about files, and another one that is being written."""
-    home = Path.home()
-    (home / "src").mkdir()
-    (home / "lighthouse.md").write_text("The lamp burns oil.\n" * 40)
-    for name in ("lamp", "keeper", "rock", "sea"):
-        (home / "src" / f"{name}.py").write_text(f"# {name}\n" * 9)
-    (home / "灯塔笔记.txt").write_bytes("灯塔建在礁石上，夜里指引船只。".encode("gb18030"))
-    (home / "photo.png").write_bytes(b"\x89PNG\0")
-    await person.ask("What do @~/lighthouse.md and @~/src/ have in common?")
-    await person.type("And @~/灯塔笔记.txt or @~/photo.png with @~/lighthouse.md")
-    await person.wait_for(lambda: "photo.png" in person.screen_text())
-
-
 async def select_message(person: Person) -> None:
     await chat(person)
     await person.press("ctrl+up")

@@ -25,7 +25,7 @@ from tui.protocol.records import ErrorInfo
 VERBS = {
     "Add", "Answer", "Archive", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare", "Compute",
     "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find", "Fit", "Fold", "Go", "Help", "Import",
-    "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Pin", "Quit", "Raise", "Read", "Recall",
+    "Keep", "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Pin", "Quit", "Raise", "Read", "Recall",
     "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select",
     "Send", "Show", "Sort", "Stop", "Suspend", "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload",
 }  # fmt: skip

@@ -326,6 +326,8 @@ def figures(turn: Turn) -> str:
     known.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
         known.append(tr("repeated itself"))
+    if turn.edited_at:
+        known.append(tr("edited by hand"))
     return " · ".join([*known, *(() if any(turn.speeds) else turn.backend)])
 
 

@@ -13,6 +13,8 @@ from tui.app import answer_phrases
 from tui.app.bindings import title_of
 from tui.app.screens.exchanging import Exchanging
 from tui.app.screens.flows import Flows, flow
+from tui.base.text import one_line
+from tui.chat.conversation import encodable
 from tui.chat.store import StoreError
 from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
@@ -89,8 +91,12 @@ class ConversationFlows:
         before = self._controller.conversation.title
         name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
         if name:
-            self._controller.configure(title=name)
-            self.flows.tell(tr("Renamed."))
+            await self.take_name(name)
+
+    async def take_name(self, name: str) -> None:
+        """Call the open conversation this."""
+        self._controller.configure(title=encodable(one_line(name)))
+        self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -108,12 +114,14 @@ class ConversationFlows:
             )
         )
         if text is not None:
-            self._controller.configure(system_prompt=text)
-            self.flows.tell(
-                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
-            )
-            self._show_settings()
-            await self._controller.context.measure()
+            await self.take_system_prompt(text)
+
+    async def take_system_prompt(self, text: str) -> None:
+        """Send this with the prompts of the open conversation; empty for none."""
+        self._controller.configure(system_prompt=encodable(text))
+        self.flows.tell(tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now."))
+        self._show_settings()
+        await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
         """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why

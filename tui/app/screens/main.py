@@ -20,8 +20,10 @@ from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
+from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.copying_as import CopyingAs
@@ -36,16 +38,19 @@ from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
 from tui.app.screens.preset_flows import PresetFlows
+from tui.app.screens.prompt_flows import PromptFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
+from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
 from tui.app.widgets.chat_column import ChatColumn
+from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
 from tui.app.widgets.find_line import FindLine
@@ -59,9 +64,12 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
+from tui.config import paths
+from tui.config.action import Action
 from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
+from tui.config.snippets import Snippets
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import LANGUAGES, Language, mark, tr, use
@@ -88,7 +96,8 @@ class MainScreen(Screen[None]):
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
-        self._header, self._queued, self._attached = Header(), QueuedPrompts(), AttachedFiles()
+        self._header, self._queued = Header(), QueuedPrompts()
+        self._attached, self._completions = AttachedFiles(), CompletionList()
         self._sidebar, self._status = Sidebar(), StatusLine()
         self._column, self._page = ConversationList(), StartPage()
         self._download_line = DownloadLine()
@@ -98,17 +107,23 @@ class MainScreen(Screen[None]):
         self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
         self.editing = editing = Editing(self.prompt, line, self.transcript)
         self.attaching = line.attaching = Attaching(controller, self.prompt, self._attached, editing)
+        self.commands = SlashCommands(self.prompt, Snippets(paths.snippets_dir()), keymap, self._is_live)
+        self.completing = Completing(self.prompt, self._completions, self.attaching, self.commands, flows)
+        self.prompt.completions, self.prompt.as_mentions = self.completing, self.attaching.as_mentions
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
         self.models.find = self.hubs.action_find_models
+        bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.odds = OddsFlows(flows, self.messages.meant)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
@@ -152,7 +167,8 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        owners = self.models, self.hubs, folders, tuning, *chats, *messages, self.sending
+        writing = self.sending, PromptFlows(controller, self.prompt, flows)
+        owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -165,6 +181,7 @@ class MainScreen(Screen[None]):
                 yield self.transcript
                 yield self._queued
                 yield self._attached
+                yield self._completions
                 yield self.prompt
             yield self._sidebar
         yield self._status
@@ -200,6 +217,11 @@ class MainScreen(Screen[None]):
         self._saved.look()
 
     @property
+    def left_out_of_footer(self) -> tuple[str, ...]:
+        """Actions that could only say why they do nothing; their keys still do."""
+        return () if self.models.can_switch else ("switch_backend",)
+
+    @property
     def _is_list_seen(self) -> bool:
         """Whether conversations are offered on this screen, at the left or in the place of an empty one."""
         return self.has_class("-empty") or (self.has_class("-broad") and not self.has_class("-no-conversations"))
@@ -208,11 +230,28 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
-        self.sending.send(event.text)
+        wrong = self.commands.run(event.text)
+        if wrong is None:
+            self.sending.send(event.text)
+        elif wrong:
+            self.prompt.put_before(event.text)
+            self.flows.tell(wrong, bad=True)
+
+    def _is_live(self, action: Action) -> bool:
+        return hasattr(self.app if action.scope == "app" else self, f"action_{action.id}")
 
     @on(Prompt.Changed)
     def _typed(self) -> None:
         self.prompt_line.typed()
+        self.completing.typed()
+
+    @on(Prompt.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.completing.moved()
+
+    @on(CompletionList.Chosen)
+    def _completion_chosen(self, event: CompletionList.Chosen) -> None:
+        self.completing.take(event.completion)
 
     @on(Prompt.TakeBack)
     def _take_back(self) -> None:
@@ -312,6 +351,10 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
+
+    @on(Transcript.MenuWanted)
+    def _menu_wanted(self) -> None:
+        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

@@ -203,13 +203,25 @@ class Transcript(TranscriptFinder, can_focus=True):
         if action.startswith("message_"):
             if action == "message_files":
                 return self.selected_role == "user" and self.has_files(self.selected)
-            return self.selected is not None and (action != "message_edit" or self.selected_role == "user")
+            return self._can(action)
         if action == "toggle_thinking" and self.selected is not None and hasattr(self, "action_message_fold"):
             return False  # its keys fold the selected message, whatever that is
         if action.startswith("card_"):
             card = self._open_card()
             return card is not None and any(choice.action == action for choice in card.record.choices)
         return super().check_action(action, parameters)
+
+    def _can(self, action: str) -> bool:
+        """Whether this can be done with the selected message."""
+        if self._marked < 0:
+            return False
+        entry = self.document.entries[self._marked]
+        is_answer = isinstance(entry, AnswerEntry)
+        if action == "message_edit":
+            return not isinstance(entry, AnswerEntry) or entry.is_complete
+        if action == "message_compare":
+            return is_answer and entry.fork is not None
+        return True
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tui.config.action import Action
 from tui.config.action import rows as _rows
+from tui.config.list_rows import CONVERSATION_LIST
 from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
 from tui.words import mark
 
@@ -122,8 +123,18 @@ ACTIONS: tuple[Action, ...] = (
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
         ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
-        ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
-        ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
+        (
+            "export",
+            mark("Export conversation"),
+            mark("Write this conversation to a Markdown, HTML or JSON file."),
+            "ctrl+s",
+        ),
+        (
+            "import",
+            mark("Import conversation"),
+            mark("Take in conversations of llmtui, ChatGPT, LM Studio, Open WebUI or OpenAI."),
+            "",
+        ),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
         ("conversations", mark("Open conversation"), mark("Find and open an earlier conversation."), "ctrl+r"),
     ),
@@ -336,20 +347,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Conversation list"),
         "conversations",
-        ("conversation_open", mark("Open"), mark("Open the highlighted conversation."), "enter", "footer"),
-        ("conversation_rename", mark("Rename"), mark("Rename the conversation."), "f2", "footer"),
-        ("conversation_pin", mark("Pin"), mark("List the conversation first, or no longer first."), "f3", "footer"),
-        ("conversation_tag", mark("Tag"), mark("Give the conversation tags to find it by."), "f5", "footer"),
-        (
-            "conversation_archive",
-            mark("Archive"),
-            mark("Take the conversation out of the list, or back into it."),
-            "f6",
-            "footer",
-        ),
-        ("conversation_sort", mark("Sort"), mark("Sort by the last use, the beginning, title or length."), "f4"),
-        ("conversation_export", mark("Export"), mark("Export the conversation to a file."), "ctrl+s", "footer"),
-        ("conversation_delete", mark("Delete"), mark("Delete the conversation."), "ctrl+d", "footer"),
+        *CONVERSATION_LIST,
     ),
     *_rows(
         mark("Presets"),

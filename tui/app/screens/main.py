@@ -26,6 +26,7 @@ from tui.app.screens.cards import Cards
 from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
+from tui.app.screens.copying_as import CopyingAs
 from tui.app.screens.editing import Editing
 from tui.app.screens.finding_text import FindingText
 from tui.app.screens.flows import Flows, flow
@@ -165,8 +166,9 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching, self.odds, self._finding
-        chats = self.conversations, self.presets
+        copying = CopyingAs(controller, self.transcript, flows, copier)
+        messages = self.messages, self.branching, self.odds, self._finding, copying
+        chats = self.conversations, self.conversations.exchanging, self.presets
         writing = self.sending, PromptFlows(controller, self.prompt, flows)
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)

@@ -249,7 +249,11 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Refused)
     def _refused(self) -> None:
-        self.sending.refuse()
+        wrong = self.commands.run(self.prompt.text)  # commands need no model
+        if wrong is None:
+            self.sending.refuse()
+        elif wrong:
+            self.flows.tell(wrong, bad=True)
 
     @on(AttachedFiles.TakenAway)
     def _taken_away(self, event: AttachedFiles.TakenAway) -> None:

@@ -75,6 +75,8 @@ class SlashCommands:
             return self._unknown(name)
         if rest and action.id not in self.with_text:
             return tr("/{name} takes nothing behind it. A blank before it sends it as text.", name=name)
+        if self._prompt.text == text:  # it could not be sent, as without a model
+            self._prompt.set_text("")
         if rest:
             self._app.call_later(self.with_text[action.id], rest)
         else:

@@ -65,6 +65,7 @@ from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
+from tui.session.aside import aside
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import LANGUAGES, Language, mark, tr, use
@@ -186,6 +187,7 @@ class MainScreen(Screen[None]):
         self.is_shown = True
         self.flows.start("begin", self._start.run)
         self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
+        self.flows.start("snippets", partial(aside, self.commands.read))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""

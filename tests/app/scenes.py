@@ -13,6 +13,7 @@ from textual.widgets import Input
 from tests.app import hub_scenes
 from tests.app.conftest import Person
 from tests.app.prompt_scenes import ask_about_files, choose_files, complete_command, complete_path, find_prompt
+from tests.app.search_steps import find_text, list_conversations, search_conversations
 from tests.app.steps import (
     action,
     bench,
@@ -29,7 +30,6 @@ from tests.app.steps import (
     edit_prompt,
     fail_to_load,
     guard,
-    list_conversations,
     load_half,
     lose_the_engine,
     overflow,
@@ -37,7 +37,6 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
-    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -53,15 +52,48 @@ from tests.recorded import (
     replace_machine,
 )
 from tests.words.pseudo import plain
+from tui.app.bindings import Keymap
 from tui.app.run import make_app
+from tui.app.screens.odds import OddsScreen
+from tui.config import paths
 from tui.config.options import AppOptions
+from tui.config.presets import Preset, write_preset
 from tui.models.library import Library
+from tui.protocol.records import AnswerFormat, PartialSampling, TokenOdds
 from tui.session.memory_speed import MemorySpeed
 
 Size = tuple[int, int]
 """Columns and rows of a terminal."""
 ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
+
+
+def odds(keymap: Keymap) -> OddsScreen:
+    """An answer of which two words were not sure."""
+    sure = [TokenOdds(text=text, p=0.97, others=((text, 0.97), (" it", 0.02))) for text in ("Because", " only", " 8")]
+    unsure = TokenOdds(text=" of", p=0.31, others=((" experts", 0.44), (" of", 0.31), ("\n", 0.08), (" 位", 0.0004)))
+    rest = [
+        TokenOdds(text=text, p=0.07 if text == " 128" else 0.9) for text in (" 128", " experts", " are", " read.\n")
+    ]
+    screen = OddsScreen((*sure, unsure, *rest), keymap)
+    screen.board.at = 3
+    return screen
+
+
+async def list_presets(person: Person) -> None:
+    """The presets of somebody who writes and translates."""
+    await chat(person)
+    schema = AnswerFormat(kind="json_schema", text='{"type": "object"}')
+    for preset in (
+        Preset(name="editor", system_prompt="Make this text shorter, and keep its tone.", thinking=False),
+        Preset(name="extract", answer_format=schema, sampling=PartialSampling(temperature=0.0), model="qwen3-4b"),
+        Preset(
+            name="翻译", system_prompt="把我写的内容翻译成中文。", sampling=PartialSampling(top_k=40), max_tokens=900
+        ),
+    ):
+        write_preset(paths.presets_dir(), preset)
+    person.app.controller.configure(preset="editor")
+    await person.app.screen.run_action("presets")
 
 
 class Scene(NamedTuple):
@@ -110,7 +142,11 @@ SCENES = {
     "rename": Scene(action("screen.rename"), "Rename"),
     "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
+    "odds": Scene(dialog(odds), "token 4", sizes=NARROW),
+    "presets": Scene(list_presets, "WHAT IT SETS", sizes=NARROW),
+    "answer-format": Scene(action("screen.answer_format"), "GBNF"),
     "conversations-found": Scene(search_conversations, "experts cost?"),
+    "find-text": Scene(find_text, "1/"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -140,7 +176,11 @@ IN_CHINESE = {
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
+    "odds": "第 4 个 token",
+    "presets": "内容",
+    "answer-format": "GBNF",
     "conversations-found": "experts cost?",
+    "find-text": "1/",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",

@@ -20,7 +20,7 @@ from tui.chat.place import Place, put_in_place
 from tui.chat.prompt_rows import SaidBefore
 from tui.chat.rows import Summary
 from tui.chat.schema import StoreError
-from tui.chat.writer import OnError, WriterThread
+from tui.chat.writer import LOOK_S, UNSEEN_LOOK_S, OnError, WriterThread
 from tui.words import tr
 
 __all__ = ["Node", "Opened", "Store", "StoreError", "Summary"]
@@ -109,6 +109,13 @@ class Store:
     def watch(self, conversation_id: str) -> None:
         """This conversation is shown, as it is now: `on_change` is told of what others do to it. Empty for none."""
         self._submit(Follow(conversation_id)).add_done_callback(_forget)
+
+    def look(self, is_seen: bool) -> None:
+        """Whether somebody sees from now on what others do. While nobody does it is noticed late, but before each
+        answer and as soon as somebody looks."""
+        if self._thread is not None and not self._is_closed:
+            self._thread.look_every_s = LOOK_S if is_seen else UNSEEN_LOOK_S
+            self._submit(Settle()).add_done_callback(_forget)  # so that it goes by that
 
     def settled(self) -> asyncio.Future[None]:
         """All that was asked for before is done, or waits for another try; `on_change` was told by then of what others

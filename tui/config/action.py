@@ -1,4 +1,4 @@
-"""What an action of the table in `actions.py` is, and how its rows are written."""
+"""What an action is: a row of the table of all that can be done in the app (`tui.config.actions`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Action(msgspec.Struct, frozen=True):
 
 
 def rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...]:
-    """Rows of id, title, description, keys separated by spaces, and flags: "footer", "hidden" from the palette."""
+    """Actions of id, title, description, keys separated by spaces, and flags: "footer", "hidden" from the palette."""
     found = []
     for action_id, title, description, keys, *flags in rows:
         palette = scope in ("app", "chat") and "hidden" not in flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tui.config.action import Action
 from tui.config.action import rows as _rows
-from tui.config.message_rows import SELECTED_MESSAGE
+from tui.config.message_rows import COMPARED_ANSWERS, SELECTED_MESSAGE
 from tui.words import mark
 
 __all__ = ["ACTIONS", "BY_ID", "Action"]
@@ -94,6 +94,18 @@ ACTIONS: tuple[Action, ...] = (
             "alt+t insert",
         ),
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
+        (
+            "presets",
+            mark("Choose preset"),
+            mark("Take a preset, or save what this conversation is asked with."),
+            "alt+p shift+f7 f19",
+        ),
+        (
+            "answer_format",
+            mark("Change format of answers"),
+            mark("Have answers keep to a JSON schema or a grammar."),
+            "",
+        ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
         ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
@@ -116,6 +128,12 @@ ACTIONS: tuple[Action, ...] = (
         ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
         ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
         ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
+        (
+            "find_text",
+            mark("Find in conversation"),
+            mark("Find text in this conversation; n and N go from hit to hit."),
+            "alt+s shift+f3 f15",
+        ),
         ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
         ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
         ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
@@ -128,6 +146,7 @@ ACTIONS: tuple[Action, ...] = (
         "transcript",
         *SELECTED_MESSAGE,
     ),
+    *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
     *_rows(
         mark("Prompt"),
         "input",
@@ -340,6 +359,23 @@ ACTIONS: tuple[Action, ...] = (
         ("conversation_sort", mark("Sort"), mark("Sort by the last use, the beginning, title or length."), "f4"),
         ("conversation_export", mark("Export"), mark("Export the conversation to a file."), "ctrl+s", "footer"),
         ("conversation_delete", mark("Delete"), mark("Delete the conversation."), "ctrl+d", "footer"),
+    ),
+    *_rows(
+        mark("Presets"),
+        "presets",
+        ("preset_take", mark("Take"), mark("Take the preset for the open conversation."), "enter", "footer"),
+        ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
+        ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
+        ("preset_default", mark("Default"), mark("Give the preset to new conversations."), "f3", "footer"),
+        ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
+    ),
+    *_rows(
+        mark("Token probabilities"),
+        "odds",
+        ("odds_previous", mark("Previous"), mark("Go to the token before."), "left h", "footer"),
+        ("odds_next", mark("Next"), mark("Go to the next token."), "right l", "footer"),
+        ("odds_unsure", mark("Next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
+        ("odds_unsure_before", mark("Unsure before"), mark("Go back to one that was not likely."), "N"),
     ),
     *_rows(
         mark("Forms"),

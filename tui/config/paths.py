@@ -142,6 +142,11 @@ def host_dir() -> Path:
     return Path("/tmp", f"{APP}-{os.geteuid()}")
 
 
+def presets_dir() -> Path:
+    """The user's presets, a file each."""
+    return user_settings_file().parent / "presets"
+
+
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
@@ -173,6 +178,7 @@ def locate() -> list[tuple[str, Path]]:
     return [
         (mark("built-in settings"), default_settings_file()),
         (mark("your settings"), user_settings_file()),
+        (mark("your presets"), presets_dir()),
         (mark("built-in themes"), builtin_themes_dir()),
         (mark("your themes"), user_themes_dir()),
         (mark("your snippets"), snippets_dir()),

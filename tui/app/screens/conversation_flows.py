@@ -69,7 +69,16 @@ class ConversationFlows:
         if picked.conversation_id != controller.conversation.id:
             await self.open_conversation(picked.conversation_id)
         if picked.words and picked.conversation_id == controller.conversation.id:
+            await self._show_branch_of(picked.turn_id)
             self._look_up(picked.words, picked.turn_id)
+
+    async def _show_branch_of(self, turn_id: str) -> None:
+        """Show a message that stands in another branch."""
+        if not any(turn.id == turn_id for turn in self._controller.conversation.turns):
+            try:
+                await self._controller.show_branch(turn_id)
+            except StoreError as error:
+                self.flows.tell(str(error), bad=True)
 
     async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
         """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""

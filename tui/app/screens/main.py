@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -21,12 +20,14 @@ from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
+from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
 from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.editing import Editing
+from tui.app.screens.finding_text import FindingText
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
@@ -34,6 +35,8 @@ from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.odds_flows import OddsFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.prompt_flows import PromptFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
@@ -49,6 +52,7 @@ from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
+from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -110,15 +114,20 @@ class MainScreen(Screen[None]):
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
         self.models.find = self.hubs.action_find_models
+        bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
         self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
+        self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
+        self.odds = OddsFlows(flows, self.messages.meant)
         self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
+        self._finding = FindingText(self.transcript, self.prompt)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -131,6 +140,7 @@ class MainScreen(Screen[None]):
             flows,
             self.models,
             self.conversations,
+            self.presets,
             self.sending,
             self._saved,
             self._welcome,
@@ -147,14 +157,17 @@ class MainScreen(Screen[None]):
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
             self.hubs,
+            self.presets,
+            self.odds,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching
+        messages = self.messages, self.branching, self.odds, self._finding
+        chats = self.conversations, self.presets
         writing = self.sending, PromptFlows(controller, self.prompt, flows)
-        owners = self.models, self.hubs, folders, tuning, self.conversations, *messages, *writing
+        owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -202,6 +215,11 @@ class MainScreen(Screen[None]):
         """Make room for the conversations, or take it back."""
         self.set_class(event.size.width >= BROAD_COLUMNS, "-broad")
         self._saved.look()
+
+    @property
+    def left_out_of_footer(self) -> tuple[str, ...]:
+        """Actions that could only say why they do nothing; their keys still do."""
+        return () if self.models.can_switch else ("switch_backend",)
 
     @property
     def _is_list_seen(self) -> bool:
@@ -298,9 +316,32 @@ class MainScreen(Screen[None]):
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
     def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        """Go to a message in which these words were found."""
-        with suppress(KeyError):  # it is gone
-            self.transcript.show_message(turn_id)
+        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
+
+    @on(FindLine.Typed)
+    def _find_typed(self, event: FindLine.Typed) -> None:
+        self._finding.typed(event.text)
+
+    @on(FindLine.Entered)
+    def _find_entered(self) -> None:
+        self._finding.entered()
+
+    @on(FindLine.Go)
+    def _find_go(self, event: FindLine.Go) -> None:
+        self.transcript.find_next(event.step)
+
+    @on(FindLine.Left)
+    @on(Transcript.FindEnded)
+    def _find_ended(self) -> None:
+        self._finding.end()
+
+    @on(Transcript.Found)
+    def _found(self, event: Transcript.Found) -> None:
+        self._finding.show(event.number, event.n)
+
+    @on(events.DescendantFocus, "Prompt")
+    def _prompt_focused(self) -> None:
+        self._finding.end()
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
@@ -314,6 +355,10 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
+
+    @on(Transcript.MenuWanted)
+    def _menu_wanted(self) -> None:
+        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +70,8 @@ def dropped(text: str, folder: Path) -> str | None:
 
 
 def _words(text: str) -> list[str]:
+    import shlex  # takes time that the first paint does not have
+
     try:
         return shlex.split(text)
     except ValueError:  # a quote without its end

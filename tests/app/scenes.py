@@ -12,9 +12,10 @@ from textual.widgets import Input
 
 from tests.app import hub_scenes
 from tests.app.conftest import Person
+from tests.app.prompt_scenes import ask_about_files, choose_files, complete_command, complete_path, find_prompt
+from tests.app.search_steps import find_text, list_conversations, search_conversations
 from tests.app.steps import (
     action,
-    ask_about_files,
     bench,
     bench_running,
     bench_start,
@@ -29,7 +30,6 @@ from tests.app.steps import (
     edit_prompt,
     fail_to_load,
     guard,
-    list_conversations,
     load_half,
     lose_the_engine,
     overflow,
@@ -37,7 +37,6 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
-    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -112,6 +111,10 @@ SCENES = {
     "main-light": Scene(chat, "complete", theme="paper"),
     "main-selected": Scene(select_message, "copy · answer again", sizes=NARROW),
     "main-files": Scene(ask_about_files, "this is not text", sizes=NARROW),
+    "main-path": Scene(complete_path, "notes.md", sizes=NARROW),
+    "main-command": Scene(complete_command, "/monitor", sizes=NARROW),
+    "folder-files": Scene(choose_files, "✓", sizes=NARROW),
+    "prompts": Scene(find_prompt, "Sky", sizes=NARROW),
     "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
@@ -143,6 +146,7 @@ SCENES = {
     "presets": Scene(list_presets, "WHAT IT SETS", sizes=NARROW),
     "answer-format": Scene(action("screen.answer_format"), "GBNF"),
     "conversations-found": Scene(search_conversations, "experts cost?"),
+    "find-text": Scene(find_text, "1/"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -176,6 +180,7 @@ IN_CHINESE = {
     "presets": "内容",
     "answer-format": "GBNF",
     "conversations-found": "experts cost?",
+    "find-text": "1/",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",
@@ -188,6 +193,10 @@ IN_CHINESE = {
     "main-light": "已完成",
     "main-editing": "编辑中",
     "main-files": "这不是文本",
+    "main-path": "notes.md",
+    "main-command": "/monitor",
+    "folder-files": "✓",
+    "prompts": "Sky",
     "main-prompt-read": "Meanwhile I type",
     "main-cpu-crashed": "关闭重排重新加载",
     "main-wide": "已完成",

@@ -22,6 +22,10 @@ from tui.words import tr
 def run_ask(arguments: argparse.Namespace) -> int:
     """Ask; the exit code. Raises `CommandLineError`, and `NoSuchModel`."""
     settings_file = Path(arguments.settings) if arguments.settings else None
+    if arguments.host is not None:
+        from tui.cli.far import far_of
+
+        far_of(arguments)
     preset = _preset(arguments.preset)
     wanted = arguments.model or (preset.model if preset else "")
     named = [wanted] if wanted else []
@@ -29,7 +33,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
         AskOptions(
             question=" ".join(arguments.models),
             files=tuple(arguments.files),
-            model=next(iter(model_files(named, settings_file)), None),
+            model=None if arguments.host is not None else next(iter(model_files(named, settings_file)), None),
             **shared_options(arguments, settings_file),
             continue_last=arguments.continue_last,
             system_prompt=system_prompt(arguments.system),
@@ -42,6 +46,8 @@ def run_ask(arguments: argparse.Namespace) -> int:
             keep=arguments.keep,
             stays_loaded=arguments.stays_loaded,
             as_json=arguments.json,
+            host=arguments.host or "",
+            named=wanted if arguments.host is not None else "",
         )
     )
 

@@ -12,6 +12,7 @@ from tui.cli.parser import (
     HelpFormatter,
     add_answer,
     add_help,
+    add_host,
     add_load,
     add_sampling,
     add_settings,
@@ -31,15 +32,18 @@ _EXAMPLES = {
         ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "…" --host me@box', mark("with a model of another machine")),
         ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (
         ("llmtui attach", mark("after a line that dropped, or beside")),
+        ("llmtui attach --host me@box", mark("what another machine answers")),
         ("llmtui attach 3", mark("what session 3 of llmtui ls answers")),
     ),
     "ls": (
         ("llmtui ls", mark("every session, model, memory")),
+        ("llmtui ls --host me@box", mark("on another machine, over ssh")),
         ("llmtui ls --json", mark("for a script")),
     ),
     "stop": (
@@ -108,6 +112,8 @@ def command_parser(name: str) -> CommandLine:
     _OPTIONS[name](group)
     if name != "attach":
         group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    if name in ("ask", "attach", "ls", "stop", "models"):
+        add_host(group)
     add_settings(group)
     add_help(group)
     if name == "ask":

@@ -228,6 +228,11 @@ def add_answer(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_host(group: argparse._ArgumentGroup) -> None:
+    """The option that names another machine."""
+    group.add_argument("--host", metavar="MACHINE", help=tr("on another machine, as ssh takes it: user@box"))
+
+
 def add_settings(group: argparse._ArgumentGroup) -> None:
     """The option that names another settings file."""
     group.add_argument("--settings", metavar="FILE", help=tr("read FILE in place of your settings.toml"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from tui.config.action import Action
 from tui.config.action import rows as _rows
-from tui.config.message_rows import SELECTED_MESSAGE
+from tui.config.message_rows import COMPARED_ANSWERS, SELECTED_MESSAGE
 from tui.words import mark
+
+__all__ = ["ACTIONS", "BY_ID", "Action"]
 
 # Keys are chosen for SSH, tmux and macOS' Terminal: control letters and function keys always arrive; alt needs "option
 # as meta" on a Mac, shift+enter needs the kitty protocol, and f10 and f11 are often the terminal's own, so these are
@@ -106,12 +108,7 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
-        (
-            "reread_files",
-            mark("Read files again"),
-            mark("Send files again that have changed since."),
-            "",
-        ),
+        ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
         ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
@@ -131,6 +128,12 @@ ACTIONS: tuple[Action, ...] = (
         ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
         ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
         ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
+        (
+            "find_text",
+            mark("Find in conversation"),
+            mark("Find text in this conversation; n and N go from hit to hit."),
+            "alt+s shift+f3 f15",
+        ),
         ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
         ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
         ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
@@ -143,6 +146,7 @@ ACTIONS: tuple[Action, ...] = (
         "transcript",
         *SELECTED_MESSAGE,
     ),
+    *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
     *_rows(
         mark("Prompt"),
         "input",
@@ -161,6 +165,30 @@ ACTIONS: tuple[Action, ...] = (
             mark("The prompt after, when the cursor is in the last line."),
             "down",
         ),
+    ),
+    *_rows(
+        mark("Prompt"),
+        "chat",
+        (
+            "find_prompt",
+            mark("Find prompt"),
+            mark("Search the prompts of all conversations, and take one again."),
+            "alt+h ctrl+circumflex_accent",
+        ),
+        (
+            "edit_outside",
+            mark("Write in editor"),
+            mark("Write the prompt in the editor that VISUAL or EDITOR names."),
+            "alt+e ctrl+right_square_bracket",
+        ),
+    ),
+    *_rows(
+        mark("Completion"),
+        "completion",
+        ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
+        ("complete_next", mark("Next"), mark("Highlight the next one."), "down"),
+        ("complete_previous", mark("Previous"), mark("Highlight the one before."), "up"),
+        ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
     ),
     *_rows(
         mark("After a failure"),
@@ -220,6 +248,13 @@ ACTIONS: tuple[Action, ...] = (
         mark("Lists"),
         "list",
         ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+    ),
+    *_rows(
+        mark("Files of a folder"),
+        "folder",
+        ("folder_take", mark("Attach"), mark("Mention the chosen files in the prompt."), "enter", "footer"),
+        ("folder_toggle", mark("Choose"), mark("Choose the highlighted file, or leave it out."), "f2", "footer"),
+        ("folder_all", mark("Choose all"), mark("Choose all that are shown, or none."), "f3", "footer"),
     ),
     *_rows(
         mark("Model picker"),

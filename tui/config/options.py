@@ -87,6 +87,10 @@ class AskOptions(Options, frozen=True):
     """Leave the model loaded, in the background."""
     as_json: bool = False
     """The answer as one JSON object, at its end."""
+    host: str = ""
+    """The machine that is to answer, as ssh takes it; empty for this one."""
+    named: str = ""
+    """The model that was named for that machine, as it was written; `model` is None then."""
 
 
 BenchKind = Literal["tests", "quick", "localscore", "parallel", "spec", "tune"]

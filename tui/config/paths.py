@@ -50,6 +50,11 @@ def user_themes_dir() -> Path:
     return config_dir() / "themes"
 
 
+def snippets_dir() -> Path:
+    """The user's own texts for prompts; read, never written."""
+    return config_dir() / "snippets"
+
+
 def state_file() -> Path:
     """What the program remembers by itself: last model, load settings per model."""
     return Path(platformdirs.user_state_dir(APP)) / "state.toml"
@@ -176,6 +181,7 @@ def locate() -> list[tuple[str, Path]]:
         (mark("your presets"), presets_dir()),
         (mark("built-in themes"), builtin_themes_dir()),
         (mark("your themes"), user_themes_dir()),
+        (mark("your snippets"), snippets_dir()),
         (mark("remembered state"), state_file()),
         (mark("conversations"), database_file()),
         (mark("drafts"), drafts_dir()),

@@ -229,6 +229,10 @@ class SessionSettings(Section, frozen=True):
     """Minutes without a question after which it ends by itself; -1 never does."""
     unload_after: Annotated[float, Meta(ge=0.0, le=525600.0)] = 0.0
     """Minutes without a question after which it frees the model; 0 keeps it to the end."""
+    ssh: str = "ssh"
+    """The program, with options if you like, that reaches other machines for `--host`; `LLMTUI_SSH` goes before it."""
+    far_llmtui: str = "llmtui"
+    """How llmtui is called on those machines: a path where their shell does not find it."""
 
 
 class LogSettings(Section, frozen=True):

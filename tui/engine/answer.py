@@ -45,8 +45,17 @@ class Paused:
 class AnswerInProgress:
     """Text buffers, clocks and counters of one answer."""
 
-    def __init__(self, cache: PrefixCache, command: Generate, send: Send, received: float) -> None:
-        """`received` is when the command came, by `time.perf_counter`."""
+    def __init__(
+        self,
+        cache: PrefixCache,
+        command: Generate,
+        send: Send,
+        received: float,
+        is_thought_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`received` is when the command came, by `time.perf_counter`; `is_thought_over` says whether somebody wants
+        the answer now."""
+        self._is_thought_over = is_thought_over
         self._cache, self._session = cache, cache.session
         self._command, self._send = command, send
         self._received = received
@@ -66,6 +75,8 @@ class AnswerInProgress:
         self._prefill_s = self._steady_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
         self._thinking_cut = False
+        self._wanted_at = 0
+        """Tokens of the thought when somebody first wanted its end; 0 before that."""
         self._drafted = Drafted()
         self._odds: list[TokenOdds] = []
 
@@ -179,8 +190,15 @@ class AnswerInProgress:
             if len(cached) >= session.n_ctx:
                 return "context"
             pending = run.tokens[-1:]
-            if budget and self._kind == "thinking" and self._n_thinking >= budget and self._may_cut(budget):
+            if self._kind == "thinking" and (end := self._end_of_thought(budget)) and self._may_cut(end):
                 pending = self._cut_thought(pending, sampler, loop)
+
+    def _end_of_thought(self, budget: int) -> int:
+        """After how many tokens the thought that goes on was to end; 0 while it may go on."""
+        if self._is_thought_over():
+            self._wanted_at = self._wanted_at or max(1, self._n_thinking)
+            return self._wanted_at
+        return budget if budget and self._n_thinking >= budget else 0
 
     @property
     def _is_stuck(self) -> bool:

@@ -179,7 +179,7 @@ class FollowHost(HostMessage, frozen=True):
 
     after: int = -1
     session: str = ""
-    """Its id; empty for the one that was asked last."""
+    """Its id, or what `Caught` calls it; empty for the one that was asked last."""
 
 
 class StopSession(HostMessage, frozen=True):

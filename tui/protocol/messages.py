@@ -309,6 +309,8 @@ class Generate(Command[Done], frozen=True):
     n_alternatives: int = 0
     """Tell of each token how likely it was, and so many of the likeliest (20 at most), in `Odds`; 0 tells nothing.
     Nothing is drafted then."""
+    goes_on: bool = False
+    """The last message is an answer that is not complete: what comes goes on where it ends."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False
@@ -324,6 +326,13 @@ class Generate(Command[Done], frozen=True):
 
 class Cancel(Command[Never], frozen=True):
     """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
+
+    target: int
+
+
+class EndThought(Command[Never], frozen=True):
+    """End the thought of the answer that is being written by the command with the id `target`, as if it were over its
+    budget, so that the answer comes. Where it does not think yet, the thought ends as soon as it begins."""
 
     target: int
 

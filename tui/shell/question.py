@@ -24,6 +24,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What it is about."""
     model: str = ""
     """Path of the file that was named; empty takes one."""
+    named: str = ""
+    """In its place, a file or a name of the library where it is answered, as it was written."""
     load: Mapping[str, bool | int | float | str] = {}
     """Field of `ChosenLoad` to the value that was given."""
     fit: bool = False
@@ -55,6 +57,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             prompt=prompt,
             files=files,
             model=str(options.model.absolute()) if options.model else "",
+            named=options.named,
             preset=options.preset or preset,
             load=load,  # type: ignore[arg-type]  # by the types of the arguments
             fit=options.fit,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tui.app import attachment_phrases, phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
@@ -36,6 +38,8 @@ class MessageActions:
         attaching: Attaching,
     ) -> None:
         self.flows = flows
+        self.edit_answer: Callable[[Turn], None] = lambda _: None
+        """Puts other words into an answer; whoever does that sets it."""
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
         self._editing, self._copier, self._attaching = editing, copier, attaching
 
@@ -175,6 +179,9 @@ class MessageActions:
     def _edit(self, turn: Turn) -> None:
         if self._controller.is_writing:
             self.flows.tell(phrases.still_answering(self.flows.keymap))
+            return
+        if turn.role == "assistant":
+            self.edit_answer(turn)
             return
         if self._editing.turn_id != turn.id:
             self._editing.begin(turn, turn.text)

@@ -28,8 +28,14 @@ def test_a_terminal_that_lost_the_focus_is_told_and_one_that_has_it_is_not() -> 
         terminal.wait_for(lambda: saved_answer("hello"))
         terminal.type(OUT + IN + b"again\r")
         terminal.wait_for(lambda: saved_answer("again"))
-        terminal.type(OUT + b"and now\r")
-        terminal.wait_for(lambda: saved_answer("and now"))
+        engine = next(one for one in terminal.processes() if "tui.engine.worker" in one.cmdline())
+        engine.suspend()
+        terminal.type(b"and now\r")  # a key says that the terminal has the focus
+        terminal.wait_for("and now")
+        terminal.type(OUT)
+        for _ in range(10):
+            terminal.read(0.1)
+        engine.resume()
         terminal.wait_for(lambda: b"]777;" in terminal.raw)
         assert terminal.raw.count(b"]777;") == 1
         assert b"\x1b]777;notify;llmtui;The answer is done: hello\x1b\\" in terminal.raw

@@ -336,7 +336,7 @@ class MainScreen(Screen[None]):
         if not self.has_class("-broad"):
             self.flows.tell(
                 tr(
-                    "The list is shown from {n} columns on. The dialog{key} opens at any width.",
+                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
                     n=BROAD_COLUMNS,
                     key=hint(self._keymap, "conversations"),
                 )
@@ -358,7 +358,7 @@ class MainScreen(Screen[None]):
 
         configured = self._settings.ui.language
         choices = [
-            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG says")),
+            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG sets")),
             *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
         ]
         current = self._controller.state.state.language or configured

@@ -129,7 +129,7 @@ class Reply:
     def _recast(self) -> None:
         if self._answer.has_begun:
             self._answer.end()
-            self.say(tr("What came so far was the model's thinking; its answer follows."))
+            self.say(tr("So far this was the model's thinking; its answer follows."))
 
     def _end(self, turn: Turn) -> None:
         self.turn = turn

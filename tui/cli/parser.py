@@ -267,7 +267,7 @@ def add_help(group: argparse._ArgumentGroup) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        tr("bench"), tr("Settings remembered by the app do not count, those of settings.toml do.")
+        tr("bench"), tr("Settings remembered by the app are not used, those in settings.toml are.")
     )
     numbers = list_of(at_least(0))
     group.add_argument("--all", action="store_true", help=tr("measure every model of the library that fits"))

@@ -229,8 +229,11 @@ class RemoteSession(Session):
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
-    def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
-        self._do(ops.Answer(drop_oldest=drop_oldest, replaces=replaces))
+    def answer(self, *, drop_oldest: bool = False, replaces: str = "", goes_on: bool = False) -> None:
+        self._do(ops.Answer(drop_oldest=drop_oldest, replaces=replaces, goes_on=goes_on))
+
+    def end_thought(self) -> None:
+        self._do(ops.EndThought())
 
     def put_back(self) -> None:
         self._do(ops.PutBack())

@@ -25,9 +25,9 @@ from tui.protocol.records import ErrorInfo
 VERBS = {
     "Add", "Answer", "Archive", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare", "Compute",
     "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find", "Fit", "Fold", "Go", "Help", "Import",
-    "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Pin", "Quit", "Raise", "Recall", "Redraw",
-    "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send",
-    "Show", "Sort", "Stop", "Suspend", "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload",
+    "Keep", "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Pin", "Quit", "Raise", "Read", "Recall",
+    "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select",
+    "Send", "Show", "Sort", "Stop", "Suspend", "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 

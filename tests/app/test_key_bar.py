@@ -43,11 +43,11 @@ class KeyApp(App[None]):
 
 
 async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
-    async with KeyApp(pick_model="alt+h").run_test(size=(120, 10)) as pilot:
+    async with KeyApp(pick_model="alt+k").run_test(size=(120, 10)) as pilot:
         await pilot.pause()
         (row,) = pilot.app.query_one(KeyBar).rows_as_text
         assert row == (
-            "alt+h Choose model  f6 Switch backend  ^l Change load settings  ^t Switch thinking  esc Stop  "
+            "alt+k Choose model  f6 Switch backend  ^l Change load settings  ^t Switch thinking  esc Stop  "
             "^p Open palette  f1 Help"
         )
 

@@ -21,6 +21,7 @@ from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.logfile import log_to_file
 from tui.config.options import AskOptions
+from tui.config.presets import Preset, read_preset
 from tui.config.settings import Settings, load_settings
 from tui.config.state import StateStore
 from tui.files.reading import MOST_BYTES
@@ -82,7 +83,7 @@ class _Ask:
         try:
             prompt = await self._prompt()
             files = await aside(lambda: files_of(self._options.files, MOST_BYTES - len(prompt)))
-            question = Question.of(self._options, prompt, files)
+            question = Question.of(self._options, prompt, files, await self._preset())
             self._asking = asyncio.create_task(self._answered(question))
             await self._asking
         except asyncio.CancelledError:
@@ -149,6 +150,16 @@ class _Ask:
                 reading.cancel()
             self._line.clear()
         return encodable(prompt_of(self._options.question, piped, bool(self._options.files)))
+
+    async def _preset(self) -> Preset | None:
+        """That of new conversations, where the settings have one."""
+        name = self._settings.chat.preset
+        if not name or self._options.continue_last or self._options.preset is not None:
+            return None
+        preset, problems = await aside(lambda: read_preset(paths.presets_dir(), name))
+        for problem in problems:
+            self._reply.say(str(problem))
+        return preset
 
     async def _answered(self, question: Question) -> None:
         """By the host that runs, or is wanted, else here."""

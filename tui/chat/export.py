@@ -314,6 +314,8 @@ def _figures(turn: Turn) -> str:
     figures.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
         figures.append(tr("repeated itself"))
+    if turn.edited_at:
+        figures.append(tr("edited by hand"))
     return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])
 
 

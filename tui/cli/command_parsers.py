@@ -169,6 +169,7 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--continue", dest="continue_last", action="store_true", help=tr("in the last conversation"))
     add_answer(group)
+    group.add_argument("--preset", metavar="NAME", help=tr("as a preset of yours says; other options go before it"))
     formats = group.add_mutually_exclusive_group()
     formats.add_argument("--schema", metavar="FILE", help=tr("answer in JSON, as this JSON schema says"))
     formats.add_argument("--grammar", metavar="FILE", help=tr("answer as this grammar says (GBNF)"))

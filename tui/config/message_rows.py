@@ -21,6 +21,7 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
         "l right",
         "footer",
     ),
+    ("message_menu", mark("Show all actions"), mark("See all that can be done with the message."), "m", "footer"),
     (
         "message_fold",
         mark("Fold"),
@@ -30,13 +31,44 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
     ),
     ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
     ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
-    ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
+    (
+        "message_edit",
+        mark("Edit"),
+        mark("Edit the prompt and send it again, or put other words into an answer."),
+        "e",
+        "footer",
+    ),
     ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
     ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
+    (
+        "message_odds",
+        mark("Show probabilities"),
+        mark("See how likely each token of the answer was, and the alternatives."),
+        "p",
+    ),
     (
         "message_new_chat",
         mark("New conversation from here"),
         mark("Start a new conversation that begins as this one does up to the message."),
-        "n",
+        "b",
     ),
+    ("find_here", mark("Find text"), mark("Find text in this conversation."), "slash"),
+    ("find_next", mark("Go to next hit"), mark("Go to the next place of what was found."), "n", "footer"),
+    ("find_previous", mark("Go to previous hit"), mark("Go to the place before."), "N", "footer"),
+    (
+        "message_compare",
+        mark("Compare answers"),
+        mark("See two answers to one prompt side by side, with their speeds."),
+        "v",
+    ),
+    ("message_delete", mark("Delete message"), mark("Delete the message; what follows it stays."), "x delete"),
 )
+"""For the scope "transcript"."""
+
+COMPARED_ANSWERS: tuple[tuple[str, ...], ...] = (
+    ("compare_keep_left", mark("Keep left"), mark("Close and show the left answer."), "1", "footer"),
+    ("compare_keep_right", mark("Keep right"), mark("Close and show the right answer."), "2", "footer"),
+    ("compare_left", mark("Change left"), mark("Show another answer at the left."), "h left", "footer"),
+    ("compare_right", mark("Change right"), mark("Show another answer at the right."), "l right", "footer"),
+)
+"""For the scope "compare"."""

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.modelrules import ChatOverrides
+from tui.config.presets import Preset
 from tui.protocol.records import AnswerFormat
 
 
@@ -73,6 +74,8 @@ class AskOptions(Options, frozen=True):
     """None leaves it as it is."""
     sampling: Mapping[str, object] = {}
     """Field of `tui.protocol.records.PartialSampling` to the value that was given, the temperature not among them."""
+    preset: Preset | None = None
+    """The preset to take; None leaves it to the settings. Other options go before it."""
     answer_format: AnswerFormat | None = None
     """What the answer must keep to; None leaves it as it is."""
     max_tokens: int | None = None

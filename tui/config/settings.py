@@ -137,6 +137,10 @@ class ChatSettings(Section, frozen=True):
     """Let models that can think do so in new conversations."""
     effort: Effort = ""
     """How long models whose template knows levels think in new conversations; empty leaves it to the template."""
+    preset: Annotated[str, Meta(max_length=60)] = ""
+    """Preset of new conversations, until another one is chosen in the app; empty takes none."""
+    alternatives: Annotated[int, Meta(ge=0, le=20)] = 0
+    """Keep of each token how likely it was, and so many of the likeliest; 0 keeps none."""
     on_overflow: Literal["ask", "drop"] = "ask"
     """When the context is full: "ask" before the oldest turns are left out, or "drop" them and say so."""
     history_size: Natural = 500

@@ -26,6 +26,7 @@ from tui.words.later import later
 if TYPE_CHECKING:
     from tui.engine.biases import Bias
     from tui.engine.candidates import Candidates
+    from tui.engine.odds import OddsWatcher
     from tui.engine.vocabulary import Vocabulary
 
 _MAX_NEEDED = 4096
@@ -117,6 +118,8 @@ class Sampler:
 
     is_compiled = True
     """The compiled loop can work with it."""
+    watcher: OddsWatcher | None = None
+    """Hears of each token that is chosen."""
     grammar = ""
     """What the answer keeps to, in GBNF."""
     is_free = True
@@ -142,7 +145,14 @@ class Sampler:
         """Choose the next token from a row of the newest logits, -1 being those of the last decoded one, and remember
         it for the penalties. `NOT_SURE`, and nothing is remembered, where another token comes within `margin` of the
         likeliest; only for a chain that needs few candidates and leaves nothing to chance. Raises `NoNumbers`."""
-        return self.sample_from_few(row, margin) if self._sees_few else self.sample_from_all(row)
+        token = self.sample_from_few(row, margin) if self._sees_few else self.sample_from_all(row)
+        if self.watcher is not None and token != NOT_SURE:
+            self.watcher.note(token, self.logits(row))
+        return token
+
+    def watch(self, watcher: OddsWatcher) -> None:
+        """Have it told of each token that is chosen."""
+        self.watcher, self.is_compiled = watcher, False
 
     def sample_from_few(self, row: int = -1, margin: float = 0.0) -> int:
         """As `sample`, the chain seeing no more candidates than it needs, if that can be told."""

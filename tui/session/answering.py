@@ -162,6 +162,7 @@ class Answering:
             thinking=how.thinking,
             effort=how.effort,
             answer_format=how.answer_format,
+            n_alternatives=self._settings.chat.alternatives,
             thinking_budget=how.thinking_budget and max(1, how.thinking_budget - writing.n_thinking),
             max_tokens=how.max_tokens and max(1, how.max_tokens - writing.n_decode),
             drop_oldest=drop_oldest,

@@ -22,9 +22,10 @@ from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.session.announcer import Announcer
 from tui.session.drafts import Drafts
 from tui.session.engine_seen import EngineSeen
-from tui.session.events import Announcer, Phase, ProblemFound
+from tui.session.events import Phase, ProblemFound
 from tui.session.fetching import Fetching
 from tui.session.live_speed import KnowsPrefill, LiveSpeed
 from tui.session.load_order import LoadOrder

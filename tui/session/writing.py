@@ -14,7 +14,7 @@ from tui.base import format
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished
 from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
-from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Odds, Prefill, Recast, Started
 from tui.protocol.records import Timings
 from tui.session.context_meter import ContextMeter
 from tui.session.events import (
@@ -26,6 +26,7 @@ from tui.session.events import (
     AnySessionEvent,
     ContextUsed,
     ModelReloaded,
+    OddsTold,
     PromptAdvanced,
 )
 from tui.session.loads import LoadRequest, Reload
@@ -89,6 +90,8 @@ class Writing:
             self._arrive()
             self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             self._tell(AnswerGrew(turn_id=self._turn.id, delta=event))
+        elif isinstance(event, Odds) and self._turn:
+            self._tell(OddsTold(turn_id=self._turn.id, tokens=event.tokens))
         elif isinstance(event, Recast) and self._turn:
             self._text = {"thinking": self._text["thinking"] + self._text["answer"], "answer": ""}
             self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])

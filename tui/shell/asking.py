@@ -147,6 +147,8 @@ class Asking:
             await controller.new(is_kept=question.keep)
         if conversation is not None and not question.keep:
             controller.opened.take(conversation)
+        if question.preset is not None:
+            controller.configure(**question.preset.settings(self._settings))
         if question.system_prompt is not None:
             controller.configure(system_prompt=encodable(question.system_prompt))
         given: dict[str, Any] = dict(question.sampling.given)

@@ -15,7 +15,8 @@ from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
-from tui.chat.conversation import Conversation, WholeConversation
+from tui.base.text import one_line
+from tui.chat.conversation import Conversation, WholeConversation, encodable
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.settings import Settings
@@ -68,7 +69,16 @@ class ConversationFlows:
         if picked.conversation_id != controller.conversation.id:
             await self.open_conversation(picked.conversation_id)
         if picked.words and picked.conversation_id == controller.conversation.id:
+            await self._show_branch_of(picked.turn_id)
             self._look_up(picked.words, picked.turn_id)
+
+    async def _show_branch_of(self, turn_id: str) -> None:
+        """Show a message that stands in another branch."""
+        if not any(turn.id == turn_id for turn in self._controller.conversation.turns):
+            try:
+                await self._controller.show_branch(turn_id)
+            except StoreError as error:
+                self.flows.tell(str(error), bad=True)
 
     async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
         """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""
@@ -85,8 +95,12 @@ class ConversationFlows:
         before = self._controller.conversation.title
         name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
         if name:
-            self._controller.configure(title=name)
-            self.flows.tell(tr("Renamed."))
+            await self.take_name(name)
+
+    async def take_name(self, name: str) -> None:
+        """Call the open conversation this."""
+        self._controller.configure(title=encodable(one_line(name)))
+        self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -104,12 +118,14 @@ class ConversationFlows:
             )
         )
         if text is not None:
-            self._controller.configure(system_prompt=text)
-            self.flows.tell(
-                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
-            )
-            self._show_settings()
-            await self._controller.context.measure()
+            await self.take_system_prompt(text)
+
+    async def take_system_prompt(self, text: str) -> None:
+        """Send this with the prompts of the open conversation; empty for none."""
+        self._controller.configure(system_prompt=encodable(text))
+        self.flows.tell(tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now."))
+        self._show_settings()
+        await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
         """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why

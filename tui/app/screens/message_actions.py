@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tui.app import attachment_phrases, phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
@@ -36,6 +38,8 @@ class MessageActions:
         attaching: Attaching,
     ) -> None:
         self.flows = flows
+        self.edit_answer: Callable[[Turn], None] = lambda _: None
+        """Puts other words into an answer; whoever does that sets it."""
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
         self._editing, self._copier, self._attaching = editing, copier, attaching
 
@@ -44,7 +48,7 @@ class MessageActions:
     def _turn(self, turn_id: object) -> Turn | None:
         return next((turn for turn in self._controller.conversation.turns if turn.id == turn_id), None)
 
-    def _meant(self) -> Turn | None:
+    def meant(self) -> Turn | None:
         """The selected message, else the last answer, else None."""
         if self._transcript.selected is not None:
             return self._turn(self._transcript.selected)
@@ -63,7 +67,7 @@ class MessageActions:
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
-        await self._copy(self._meant())
+        await self._copy(self.meant())
 
     async def _copy(self, turn: Turn | None) -> None:
         text = self._transcript.text_of(turn.id) if turn else ""
@@ -73,7 +77,7 @@ class MessageActions:
             self.flows.tell(tr("There is no answer to copy yet."))
 
     async def action_copy_code(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         blocks = self._transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
         if len(blocks) > 1:
             self._choose_code(blocks, self._source_of(turn))
@@ -103,7 +107,7 @@ class MessageActions:
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         if turn is None or turn.role != "assistant" or not self._transcript.toggle_thinking(turn.id):
             self.flows.tell(tr("There is no thinking to fold here."))
 
@@ -175,6 +179,9 @@ class MessageActions:
     def _edit(self, turn: Turn) -> None:
         if self._controller.is_writing:
             self.flows.tell(phrases.still_answering(self.flows.keymap))
+            return
+        if turn.role == "assistant":
+            self.edit_answer(turn)
             return
         if self._editing.turn_id != turn.id:
             self._editing.begin(turn, turn.text)

@@ -12,6 +12,7 @@ from tui.app import host_phrases
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import Sending
 from tui.app.screens.welcome import Welcome
@@ -35,12 +36,13 @@ class Start:
         flows: Flows,
         models: ModelFlows,
         conversations: ConversationFlows,
+        presets: PresetFlows,
         sending: Sending,
         saved: SavedList,
         welcome: Welcome,
     ) -> None:
         self._controller, self._options, self._settings, self._flows = controller, options, settings, flows
-        self._models, self._conversations, self._sending = models, conversations, sending
+        self._models, self._conversations, self._presets, self._sending = models, conversations, presets, sending
         self._saved, self._welcome = saved, welcome
 
     async def run(self) -> None:
@@ -56,6 +58,7 @@ class Start:
             self._flows.tell(tr(host_phrases.STILL_WRITING))
         else:
             await self._open_conversation(goes_on)
+            await self._presets.begin()
             self._configure()
         await controller.start()
         if goes_on and (controller.is_busy or (options.model is None and controller.phase != "no_model")):

@@ -34,7 +34,7 @@ IN_THE_CHILD = {
         ),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
         *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
-        *("biases", "constrained", "grammar", "schemagrammar"),
+        *("biases", "constrained", "odds", "grammar", "schemagrammar"),
         *("contextmemory", "prefixcache", "keptprefixes", "looprun", "pythonloop", "stepcosts", "threadpool", "warmup"),
     )
 }

@@ -22,6 +22,7 @@ from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.base.format import size
 from tui.config.settings import ChosenLoad
+from tui.machine.cpus import physical_cores
 from tui.models.library import LibraryModel, inspect
 from tui.planning.now import MemoryNow
 from tui.planning.verdict_words import FITS_ALREADY
@@ -34,6 +35,14 @@ async def test_settings_and_costs_are_seen_together() -> None:
             await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
             await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
             await stage.shows("━ used", "■ this model", "│ reserve", "Load (enter)", "Fit", "Cancel")
+
+
+async def test_what_no_threads_come_to_is_said_at_any_width() -> None:
+    for terminal in ((80, 24), (120, 40)):
+        async with opened(dialog(), terminal) as stage:
+            await stage.shows(f"0: {physical_cores()} core")
+        async with opened(dialog(ChosenLoad(cpu_range="0")), terminal) as stage:
+            await stage.shows("0: 1 core ")
 
 
 async def test_unchanged_settings_come_back_as_they_were_written() -> None:

@@ -163,6 +163,19 @@ async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]) 
         assert await stage.closes() is None
 
 
+async def test_the_help_cuts_neither_keys_nor_titles_at_eighty_columns() -> None:
+    async with opened(HelpScreen(KEYS), (80, 24)) as stage:
+        await stage.type("load downloaded")
+        await stage.shows("alt+l or shift+f2 or f14", "Load downloaded model")
+        await stage.press("escape")
+
+
+async def test_of_many_keys_the_help_shows_those_that_fit_whole() -> None:
+    async with opened(HelpScreen(KEYS), (80, 24)) as stage:
+        await stage.type("shift+enter")
+        await stage.shows("^j or alt+enter   ", "New line")
+
+
 async def test_the_help_finds_actions_and_tells_how_to_change_their_keys() -> None:
     async with opened(HelpScreen(KEYS)) as stage:
         await stage.type("fold all")

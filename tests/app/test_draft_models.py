@@ -12,7 +12,6 @@ import pytest
 from tests.app.conftest import StartApp
 from tests.conftest import DENSE
 from tests.padded_model import pad
-from tui.app.screens import model_flows
 from tui.app.screens.tune import TuneScreen
 from tui.planning import drafts
 
@@ -63,6 +62,6 @@ async def test_one_that_cannot_be_loaded_keeps_no_model_from_being_loaded(
         return str(tmp_path / "gone.gguf")
 
     monkeypatch.setattr(drafts, "LEAST_BYTES", 1)
-    monkeypatch.setattr(model_flows, "auto_draft", gone)
+    monkeypatch.setattr(drafts, "auto_draft", gone)
     async with start() as person:
         assert person.loaded.path == str(DENSE) and person.loaded.llama.draft == ""

@@ -16,7 +16,6 @@ from tests.app.conftest import Person, StartApp
 from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE
 from tests.engine.vulkan import require_vulkan
-from tui.app.screens import model_flows
 from tui.config import paths
 from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
@@ -52,7 +51,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Believe:
 
     def believe(host_free_bytes: int, reserve_bytes: int = 0) -> None:
         memory = MemoryNow(host_free_bytes=host_free_bytes, host_total_bytes=32 * MIB, reserve_bytes=reserve_bytes)
-        monkeypatch.setattr(model_flows, "memory_now", lambda *_: memory)
+        monkeypatch.setattr("tui.planning.now.memory_now", lambda *_: memory)
 
     return believe
 
@@ -216,7 +215,7 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(
         doubled = msgspec.structs.replace(info, weights_bytes=2 * info.weights_bytes, output_bytes=info.weights_bytes)
         return LibraryModel(path=large, paths=(large,), info=doubled, source="folder")
 
-    monkeypatch.setattr(model_flows, "inspect", heavier)
+    monkeypatch.setattr("tui.models.library.inspect", heavier)
     async with start() as person:
         free(await need(1024) + MIB // 2)
         person.app.main.models.open_model(large)

@@ -11,7 +11,6 @@ from tests.ask.test_ask import HELLO, TINY
 from tests.host.conftest import runtime
 from tests.host.test_background import hosts
 from tests.running import llmtui
-from tui.app.screens import model_flows
 from tui.planning.now import MemoryNow
 
 __all__ = ["runtime"]
@@ -27,7 +26,7 @@ async def test_it_is_freed_only_where_memory_is_short(
     def memory(*_: object) -> MemoryNow:
         return MemoryNow(host_free_bytes=free, host_total_bytes=8 * GIB, reserve_bytes=0)
 
-    monkeypatch.setattr(model_flows, "memory_now", memory)
+    monkeypatch.setattr("tui.planning.now.memory_now", memory)
     async with start() as person:
         assert hosts()[0]["phase"] == "ready"
 
@@ -37,7 +36,7 @@ async def test_it_is_freed_only_where_memory_is_short(
             free = 8 * GIB if hosts()[0]["phase"] == "no_model" else 1 << 20
             return memory()
 
-        monkeypatch.setattr(model_flows, "memory_now", less)
+        monkeypatch.setattr("tui.planning.now.memory_now", less)
         person.app.main.models.action_raise_context()
         await person.wait_for(lambda: person.app.controller.engine.loaded and person.loaded.n_ctx == 2048)
         assert "was loaded in the background and is freed to make room" in person.told

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from textual.events import AppBlur, AppFocus, Paste
 
 from tests.app.conftest import Person, StartApp
 from tests.app.one_widget import BLANKS, HOST, RADEON, SPEED, rows_of
@@ -259,3 +260,21 @@ def test_help_opens_over_the_monitor_and_a_model_is_refused(home: Path) -> None:
     with on_pty(*LLMTUI, "--monitor", DENSE) as program:
         program.wait_for("--monitor loads no model: leave out MODEL.")
         assert program.wait_for_end() == 2
+
+
+async def test_hardly_anything_wakes_while_nobody_looks_and_who_types_looks(start: StartApp) -> None:
+    async with start() as person:
+        monitoring = person.app.controller.monitoring
+        person.app.post_message(AppBlur())
+        await person.wait_for(lambda: not monitoring.seen.is_set())
+        await person.wait_for(lambda: monitoring.is_resting)
+        await person.press("h")  # as through a multiplexer that says nothing of the focus
+        assert monitoring.seen.is_set()
+        person.app.post_message(AppBlur())
+        await person.wait_for(lambda: not monitoring.seen.is_set())
+        person.app.post_message(Paste("i"))
+        await person.wait_for(monitoring.seen.is_set)
+        person.app.post_message(AppBlur())
+        await person.wait_for(lambda: not monitoring.seen.is_set())
+        person.app.post_message(AppFocus())
+        await person.wait_for(monitoring.seen.is_set)

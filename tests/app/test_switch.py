@@ -138,6 +138,14 @@ async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_m
         await person.wait_for(lambda: "prefill" not in person.screen_text())  # it is read once a second
 
 
+async def test_without_a_gpu_the_footer_does_not_offer_to_switch_and_the_key_says_why(start: StartApp) -> None:
+    async with start(load=CPU) as person:
+        footer = person.screen_text().splitlines()[-1]
+        assert "^o Choose model" in footer and "f6" not in footer
+        await person.press("f6")
+        await person.wait_for(lambda: "llama.cpp sees no GPU here" in person.told)
+
+
 async def test_a_gpu_without_layers_is_no_gpu_to_f6(start: StartApp) -> None:
     async with start(load={**SOFTWARE, "n_gpu_layers": 0}, software_vulkan=True) as person:
         need_vulkan(person)

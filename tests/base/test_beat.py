@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.conftest import until
 from tui.base.beat import beats, until_beat
 
 
@@ -25,3 +26,21 @@ async def test_beats_go_on() -> None:
         if n_beats == 5:
             break
     assert n_beats == 5
+
+
+async def test_what_nobody_sees_is_done_once_more_and_then_when_somebody_looks() -> None:
+    seen, n_beats = asyncio.Event(), 0
+
+    async def count() -> None:
+        nonlocal n_beats
+        async for _ in beats(0.001, seen):
+            n_beats += 1
+
+    counting = asyncio.create_task(count())
+    await until(lambda: n_beats == 1)
+    for _ in range(20):
+        await asyncio.sleep(until_beat(0.001))
+    assert n_beats == 1
+    seen.set()
+    await until(lambda: n_beats > 3)
+    counting.cancel()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import until
 from tui.chat import conversation as chat
+from tui.chat import store as store_module
 from tui.chat.conversation import Conversation
 from tui.chat.store import Store, StoreError
 
@@ -229,3 +230,18 @@ async def test_whatever_changes_the_list_is_news_here_and_in_other_windows(windo
         await change()
         await until(lambda: {"here", "there"} <= set(news))
     assert await other.store.list() == ()
+
+
+async def test_while_nobody_looks_others_are_noticed_when_somebody_does(
+    window: Window, other: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "UNSEEN_LOOK_S", 3600.0)
+    conversation = await shown(window, "one")
+    news: list[bool] = []
+    window.store.look(False)
+    await window.store.settled()
+    window.store.on_news = lambda: news.append(True)
+    await other.store.append_turn(conversation.id, chat.user_turn("two"))
+    await other.store.flush()
+    window.store.look(True)
+    await until(lambda: news and window.changes)

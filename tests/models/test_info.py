@@ -53,6 +53,23 @@ def test_the_tiny_models_are_described_as_they_are() -> None:
     assert moe.n_params - moe.n_params_active == experts * 6 // 8
 
 
+@pytest.mark.parametrize(
+    ("finetune", "file", "name"),
+    [
+        ("8k-lc100k-mix1-ep2", "SmolLM2-135M-Instruct.Q8_0", "SmolLM2-135M-Instruct"),
+        ("8k-lc100k-mix1-ep2", "SmolLM2-135M-Instruct", "SmolLM2-135M-Instruct"),
+        ("Instruct-2507", "some-file.Q8_0", "Named by its people"),
+        ("", "some-file.Q8_0", "Named by its people"),
+    ],
+)
+def test_a_model_is_not_called_after_a_run_of_its_training(finetune: str, file: str, name: str) -> None:
+    metadata = {"general.name": "Named by its people", "general.finetune": finetune, "general.file_type": 7}
+    found = from_headers(
+        [read_header(header(QWEN3_30B.metadata() | metadata, QWEN3_30B.tensors())[0], check_data=False)], file
+    )
+    assert (found.name, found.quant) == (name, "Q8_0")
+
+
 def test_a_mixture_of_experts_is_named_with_its_active_part() -> None:
     found = info(QWEN3_30B.metadata(), QWEN3_30B.tensors())
     assert found.n_params == pytest.approx(30.53e9, rel=1e-3)

@@ -119,7 +119,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.run_worker(self._watch_themes(), group="themes")
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
-        self.watch(self, "app_focus", self.controller.monitoring.look, init=False)
+        self.watch(self, "app_focus", self._look, init=False)
         if self.options.monitor:
             from tui.app.screens.monitor import MonitorScreen
 
@@ -128,7 +128,14 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         else:
             self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
+    def _look(self, is_seen: bool) -> None:
+        """Somebody looks from now on, as far as the terminal tells, or nobody does: then hardly anything wakes."""
+        self.controller.monitoring.look(is_seen)
+        self.store.look(is_seen)
+
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Paste):
+            self.app_focus = True  # who pastes looks, whatever the terminal said; keys are taken so by Textual
         if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
             await self._keys.take(event)
         else:
@@ -266,7 +273,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
                 self.leave(HUNG_UP)
 
     async def _watch_themes(self) -> None:
-        async for _ in beats(THEME_CHECK_S):
+        async for _ in beats(THEME_CHECK_S, self.controller.monitoring.seen):
             self._reload_themes()
 
     def _reload_themes(self) -> None:

@@ -14,8 +14,11 @@ def until_beat(every_s: float) -> float:
     return left if left > every_s / 100 else left + every_s
 
 
-async def beats(every_s: float) -> AsyncIterator[None]:
-    """Each of these moments, but for those that pass while somebody is still busy with an earlier one."""
+async def beats(every_s: float, seen: asyncio.Event | None = None) -> AsyncIterator[None]:
+    """Each of these moments, but for those that pass while somebody is still busy with an earlier one. Of what is
+    `seen` by somebody only now and then: while that is not set nothing wakes, but for one more time."""
     while True:
         await asyncio.sleep(until_beat(every_s))
         yield
+        if seen is not None:
+            await seen.wait()

@@ -38,8 +38,8 @@ from tui.chat.schema import (
 from tui.chat.watch import Trouble, Watch
 from tui.words import tr
 
-LOOK_S = 1.0
-"""What others do to the database is looked for this often."""
+LOOK_S, UNSEEN_LOOK_S = 1.0, 10.0
+"""What others do to the database is looked for this often, and while nobody sees what it would change."""
 STREAM_S = 0.5
 """Streaming text is written this often: the most that a crash may cost."""
 
@@ -90,7 +90,7 @@ class WriterThread:
         """That is to be told once another is open."""
         self._opened = Opened()
         self._watch = Watch(path)
-        self._look_at = 0.0
+        self._looked_at, self.look_every_s = 0.0, LOOK_S
         self.unread: StoreError | None = None
         """Why the last read saw nothing of what the file holds."""
         self._writer_id = writer_id
@@ -159,16 +159,16 @@ class WriterThread:
 
     def _wait_s(self) -> float | None:
         """Seconds to the next flush, the next try or the next look at the file; None with nothing to wait for."""
-        due = [self._look_at] if self._connection is not None else []
+        due = [self._looked_at + self.look_every_s] if self._connection is not None else []
         if self._is_woken or self._backlog or self._gone is not None:
             due.append(self._flush_at if self._failure is None else self._retry_at)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _look(self) -> None:
         """Notice what others have done to the database."""
-        if self._connection is None or time.monotonic() < self._look_at:
+        if self._connection is None or time.monotonic() < self._looked_at + self.look_every_s:
             return
-        self._look_at = time.monotonic() + LOOK_S
+        self._looked_at = time.monotonic()
         try:
             if (found := self._watch.trouble()) is not None:
                 self._begin_anew(*found)
@@ -281,7 +281,7 @@ class WriterThread:
             self._tell_news()
             job.succeed(None)
         if job.begins:
-            self._written[job.begins] = ("", "")
+            self._written[job.begins] = job.begun
         self._written.pop(job.ends, None)
 
     def _flush(self, connection: sqlite3.Connection) -> None:
@@ -400,7 +400,7 @@ class WriterThread:
                 connection.close()
                 raise
         self._watch.opened(connection)
-        self._look_at = time.monotonic() + LOOK_S
+        self._looked_at = time.monotonic()
         self._connection = connection
         if self._is_anew:
             self._is_anew = False

@@ -92,7 +92,6 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         options=("-t", "--threads"),
         help=mark("threads; 0: physical cores"),
         label=mark("Threads"),
-        note=mark("0 takes the physical cores"),
         parameter="context.n_threads",
         takes_memory=False,
     ),

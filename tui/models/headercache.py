@@ -18,7 +18,7 @@ from tui.words.later import Later
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 _MOST_BYTES = 64 << 20
-VERSION = 10
+VERSION = 11
 """To be raised whenever `ModelInfo` changes or is computed in another way, and when a reason is worded differently."""
 
 Stamp = tuple[str, int, int]

@@ -3,6 +3,7 @@ the memory formula needs (bytes and cache widths of every layer). Pure: header i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -30,6 +31,8 @@ _MOST_OF_A_NAME = 200
 
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters that are blank."""
+_TRAINING_RUN = re.compile(r"(?:[a-z]*\d[a-z0-9]*-){2,}[a-z]*\d[a-z0-9]*", re.IGNORECASE)
+"""As a finetune is called in no shop window: "8k-lc100k-mix1-ep2"."""
 _UNQUANTIZED = ("F32", "F16", "BF16")
 
 
@@ -163,10 +166,10 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str, memo: Header
     tied = embedding is not None and "output.weight" not in facts.names
     return ModelInfo(
         kind=kind_of(meta, facts.names, facts.apart),
-        name=_name(meta, fallback_name),
+        name=_name(meta, fallback_name, quant := _quant(meta, facts.heaviest)),
         arch=one_line(meta.arch),
         size_label=_short(meta, "general.size_label"),
-        quant=_quant(meta, facts.heaviest),
+        quant=quant,
         size_bytes=sum(header.file_size or header.data_offset for header in headers),
         weights_bytes=facts.n_bytes,
         n_params=facts.n_params,
@@ -219,9 +222,12 @@ def _short(meta: Metadata, key: str) -> str:
     return one_line(meta.text(key)[:_MOST_OF_A_NAME])
 
 
-def _name(meta: Metadata, fallback: str) -> str:
-    """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files."""
+def _name(meta: Metadata, fallback: str, quant: str) -> str:
+    """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files, or that of a run of
+    its training, as SmolLM2's: then that of its file."""
     name = _short(meta, "general.name")
+    if _TRAINING_RUN.fullmatch(meta.text("general.finetune")[:_MOST_OF_A_NAME]):
+        name = re.sub(rf"[-._ ]{re.escape(quant)}$", "", one_line(fallback), flags=re.IGNORECASE)
     n_seen = sum(character.isalnum() and character not in _FILLERS for character in name)
     return name if n_seen >= 4 else one_line(fallback) or "unnamed"
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from tui.engines.interface import Engine
+from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.measure.measure_bandwidth import is_disturbed, measure
 from tui.protocol.messages import Hello
 from tui.session.engine_seen import EngineSeen
 from tui.session.events import AnySessionEvent, Phase, PhaseChanged
-
-if TYPE_CHECKING:
-    from tui.measure.kept_bandwidth import KeptBandwidth
 
 _IDLE: tuple[Phase, ...] = ("no_model", "ready")
 _LOOK_AGAIN_S = 2.0
@@ -72,8 +70,6 @@ class MemorySpeed:
         return not self._n_holding and self._phase() in _IDLE
 
     async def _measured(self) -> bool:
-        from tui.measure.measure_bandwidth import is_disturbed
-
         has_measured = False
         while True:
             while not self._is_idle:
@@ -106,8 +102,6 @@ class MemorySpeed:
             await asyncio.wait([measuring])
 
     async def _measure(self, hello: Hello, names: Sequence[str]) -> None:
-        from tui.measure.measure_bandwidth import measure
-
         engine = self._make_engine()
         try:
             await measure(engine, hello, names, self._kept)

@@ -25,7 +25,7 @@ from tui.session.events import AnySessionEvent, FaultFound, MachineRead, MemoryS
 from tui.session.live_speed import LiveSpeed
 
 READ_EVERY_S = 1.0
-UNSEEN_EVERY_S = 5.0
+UNSEEN_EVERY_S = 10.0
 """While nobody looks and the engine has nothing to do: often enough to warn of a shortage of memory."""
 _log = logging.getLogger("llmtui")
 
@@ -54,16 +54,16 @@ class Monitoring:
         self._newest: tuple[HostSample, tuple[GpuSample, ...]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._watches_others, self._other = False, OtherEngine(WORKER)
-        self._is_seen, self._looked = True, asyncio.Event()
+        self.seen = asyncio.Event()
+        """Set while somebody looks, as far as the terminal tells."""
+        self.seen.set()
         self.is_resting = False
         """Nobody looks, and the next reading is some seconds off."""
 
     def look(self, is_seen: bool) -> None:
         """Whether somebody looks at the figures from now on, as far as the terminal tells. While nobody does, and
         nothing is computed, the machine is read seldom."""
-        self._is_seen = is_seen
-        if is_seen:
-            self._looked.set()
+        (self.seen.set if is_seen else self.seen.clear)()
 
     def start(self, *, watch_others: bool = False) -> None:
         """Read once a second from now on. With `watch_others`, the engine of another llmtui stands in for one of ours
@@ -104,14 +104,13 @@ class Monitoring:
     def _may_rest(self) -> bool:
         now = self._speed.now
         is_idle = not (now.is_decoding or now.prefill) and not self._is_busy()
-        return is_idle and not self._is_seen and not self._watches_others
+        return is_idle and not self.seen.is_set() and not self._watches_others
 
     async def _rest(self) -> None:
         """Until somebody looks, or for a while."""
-        self._looked.clear()
         self.is_resting = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), until_beat(UNSEEN_EVERY_S))
+            await asyncio.wait_for(self.seen.wait(), until_beat(UNSEEN_EVERY_S))
         self.is_resting = False
 
     async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:

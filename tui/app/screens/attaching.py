@@ -3,6 +3,7 @@ whoever sends it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,13 @@ from tui.app.widgets.prompt import Prompt
 from tui.chat.conversation import Turn
 from tui.files.attachment import Attachment, frame
 from tui.files.gathering import Gathered, Gathering, changed_of
-from tui.files.mentions import mentions
+from tui.files.mentions import DROPPED_STARTS, MOST_DROPPED, dropped, mentions
 from tui.session.aside import aside
 from tui.session.interface import Session
 
 _KEPT_COUNTS = 512
+_LOOK_S = 0.5
+"""How long a paste may wait for what its paths name."""
 
 
 class Attaching:
@@ -49,6 +52,16 @@ class Attaching:
         if text == self._prompt.text:
             self._show(found)
         return files_of(found)
+
+    async def as_mentions(self, pasted: str) -> str | None:
+        """What was pasted, as mentions where it names files and nothing else, as what is dragged into a terminal."""
+        if len(pasted) > MOST_DROPPED or not pasted.lstrip().startswith(DROPPED_STARTS):
+            return None
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                return await aside(partial(dropped, pasted, self.folder))
+        except TimeoutError:  # a folder that does not answer: it is text
+            return None
 
     def clear(self) -> None:
         """Nothing is written."""

@@ -36,11 +36,11 @@ class Flows:
         """Begin a flow in place of the one of this group."""
         self._screen.run_worker(work, group=group, exclusive=True)
 
-    def every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Do this again and again while the screen is there."""
+    def every(self, seconds: float, work: Callable[[], Awaitable[object]], seen: asyncio.Event) -> None:
+        """Do this again and again while the screen is there and `seen`; once more when it is not any longer."""
 
         async def again() -> None:
-            async for _ in beats(seconds):
+            async for _ in beats(seconds, seen):
                 await work()
 
         self._screen.run_worker(again(), group="every")

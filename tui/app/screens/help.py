@@ -11,15 +11,20 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
+from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
-from tui.config.actions import ACTIONS, Action
+from tui.config.action import Action
+from tui.config.actions import ACTIONS
 from tui.config.keymap import display_keys
 from tui.words import tr, trn
 
-_KEYS, _TITLE = 20, 20
+_MOST_KEYS = 24
+"""Cells. Of more keys those are shown that fit whole."""
+_LEAST_DESCRIPTION = 16
+"""Cells; with fewer it is left out: the sentence below the list has it."""
 Entry = Action | str
 """An action, or the heading of a group."""
 
@@ -34,6 +39,8 @@ class HelpScreen(ListDialog[None]):
         self._found = [
             (f"{tr(action.group)} {self._keys_of(action)} {_words(action)}".casefold(), action) for action in ACTIONS
         ]
+        self._n_keys = min(_MOST_KEYS, max(width_of(self._keys_of(action)) for action in ACTIONS))
+        self._n_title = max(width_of(tr(action.title)) for action in ACTIONS)
 
     def compose_body(self) -> ComposeResult:
         """Filter, list, the whole sentence about the highlighted action."""
@@ -58,21 +65,26 @@ class HelpScreen(ListDialog[None]):
         self.rows.show(entries, hint=tr("No action matches."))
         self.show_count(_count(len(found), len(ACTIONS)))
 
-    def _keys_of(self, action: Action) -> str:
-        return display_keys(self.keymap.get(action.id, ()))
+    def _keys_of(self, action: Action, width: int | None = None) -> str:
+        """All its keys; with a `width` those that fit whole, the first one at least."""
+        keys = self.keymap.get(action.id, ())
+        while width is not None and len(keys) > 1 and width_of(display_keys(keys)) > width:
+            keys = keys[:-1]
+        return display_keys(keys)
 
     def _paint(self, entry: Entry, width: int) -> Row:
         if isinstance(entry, str):
             return ((tr(entry), "title"),)
-        n_keys = min(_KEYS, width // 2)
-        n_title = min(_TITLE, width - n_keys - 2)
+        n_keys = min(self._n_keys, width // 2)
+        n_title = min(self._n_title, width - n_keys - 2)
+        keys = self._keys_of(entry, n_keys)
         row: Row = (
-            (column(self._keys_of(entry) or tr("palette"), n_keys), "key" if self._keys_of(entry) else "muted"),
+            (column(keys or tr("palette"), n_keys), "key" if keys else "muted"),
             ("  ", ""),
             (column(tr(entry.title), n_title), ""),
         )
         free = width - n_keys - n_title - 4
-        return row if free < 16 else (*row, ("  ", ""), (column(tr(entry.description), free), "muted"))
+        return row if free < _LEAST_DESCRIPTION else (*row, ("  ", ""), (column(tr(entry.description), free), "muted"))
 
     @on(RowList.Highlighted)
     def _tell(self, event: RowList.Highlighted) -> None:

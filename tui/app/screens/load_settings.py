@@ -32,6 +32,7 @@ from tui.config.load import CPU, auto_devices, backend_devices, backend_name, en
 from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow, value_words
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
+from tui.machine.cpus import chosen_cpus, physical_cores
 from tui.measure.forecast import forecast
 from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
@@ -127,8 +128,9 @@ class LoadScreen(Dialog[ChosenLoad]):
                 widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
             elif row.name not in _FIRST and self._matters(row.name):
                 widgets[row.name] = [self._field(row)]
-        plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
-        for name in plain:
+        cores = physical_cores(among=chosen_cpus(self._base.cpu_range))
+        widgets["n_threads"].append(unit(trn("0: {n} core", "0: {n} cores", cores)))
+        for name in [name for name in widgets if not LOAD_ROWS[name].is_advanced]:
             yield _form_row(LOAD_ROWS[name], *widgets.pop(name))
         about = (tr(row.words) for row in _ADVANCED if self._matters(row.name))
         yield FormRow(tr("Advanced"), FoldLine(*about, is_open=self._has_advanced, id="advanced"), id="row-advanced")

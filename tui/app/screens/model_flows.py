@@ -26,7 +26,6 @@ from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
 from tui.session.interface import Session
-from tui.session.loads import LoadRequest
 from tui.words import tr
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from tui.models.folders import Folder
     from tui.models.library import Library, LibraryModel
     from tui.planning.exact import Confirmed
-    from tui.planning.guardrail import LoadPermission
     from tui.planning.now import MemoryNow
     from tui.planning.verdict import Verdict
 
@@ -166,58 +164,6 @@ class ModelFlows:
     @flow("load")
     async def _load_chosen(self, plan: Coming) -> None:
         await self._load(plan)
-
-    @flow("dialog")
-    async def action_bench(self) -> None:
-        """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
-        from tui.app.screens.bench import BenchScreen, MayMeasure
-        from tui.machine.vulkan import engine_environment
-        from tui.measure.answers import for_answers
-        from tui.measure.history import History
-        from tui.planning.exact import Confirmed
-        from tui.planning.guardrail import may_load
-
-        controller = self._controller
-        if controller.is_writing:
-            self.flows.tell(phrases.still_answering(self.flows.keymap), bad=True)
-            return
-        # It would load in the middle.
-        if controller.phase in ("starting", "loading") or self.flows.is_at("begin", "load"):
-            self.flows.tell(tr(phrases.STILL_LOADING), bad=True)
-            return
-        path, choice, name = controller.model.path, controller.model.choice, controller.model.name
-        current = await self.inspect(path) if path is not None else None
-        before = controller.engine.loaded
-        unloading: list[asyncio.Task[None]] = []
-
-        async def make_room() -> MayMeasure:
-            unloading.append(asyncio.create_task(controller.unload()))
-            await asyncio.shield(unloading[-1])
-            memory, devices = await self.memory_for_next()
-
-            async def may_measure(model: LibraryModel, wanted: ChosenLoad) -> LoadPermission:
-                return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
-
-            return may_measure
-
-        with controller.memory_speed.held():
-            await self.flows.ask(
-                BenchScreen(
-                    lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
-                    current,
-                    controller.model.devices,
-                    self._settings.load,
-                    make_room,
-                    engine_environment(software=self._settings.engine.software_vulkan),
-                    History(paths.bench_file()),
-                    self.flows.keymap,
-                    # What is wrong in the user's sections is told when a model is loaded to chat with.
-                    lambda job: for_answers(job, self._settings, controller.load_order.chat_format)[0],
-                )
-            )
-        await asyncio.gather(*unloading)  # it may have been left in the middle of that
-        if before is not None and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest.again(path, choice, name, before))
 
     @flow("dialog")
     async def action_load_settings(self) -> None:
@@ -401,14 +347,20 @@ class ModelFlows:
             self.flows.tell(tr(phrases.NO_MODEL))
         return self._controller.engine.loaded
 
+    @property
+    def _gpu(self) -> list[str]:
+        devices = self._controller.model.devices
+        # A software device is what somebody wants who asked for it and has no other.
+        return [*auto_devices(devices)] or [device.name for device in devices if device.kind == "software"][:1]
+
+    @property
+    def can_switch(self) -> bool:
+        """There is a model, and another backend for it."""
+        return self._controller.engine.loaded is not None and bool(self._gpu)
+
     def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
-        controller = self._controller
-        # A software device is what somebody wants who asked for it and has no other.
-        gpu = (
-            auto_devices(controller.model.devices)
-            or [d.name for d in controller.model.devices if d.kind == "software"][:1]
-        )
+        controller, gpu = self._controller, self._gpu
         loaded = self._present()
         if loaded is None:
             return

@@ -171,7 +171,7 @@ class Sending:
         if draft := await asyncio.to_thread(self._controller.drafts.take):
             self._prompt.put_before(draft)
             self.flows.tell(tr(phrases.KEPT_DRAFT))
-        self.flows.every(KEEP_EVERY_S, self._controller.keep_draft)
+        self.flows.every(KEEP_EVERY_S, self._controller.keep_draft, self._controller.monitoring.seen)
 
     def mention(self, files: Sequence[str]) -> None:
         """Have the next prompt be about these files."""

@@ -3,7 +3,7 @@ cannot promise what a key press would not do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import msgspec
@@ -20,8 +20,8 @@ from tui.words import tr
 
 _GAP = 2
 _PLACE = {action.id: place for place, action in enumerate(ACTIONS)}
-_KEPT_LONGEST = ("palette", "stop", "help")
-"""Through help and palette every other action is found, and stop is wanted in a hurry."""
+_KEPT_LONGEST = ("palette", "stop", "help", "answer_now")
+"""Through help and palette every other action is found; stop, and the end of a thought, are wanted in a hurry."""
 
 
 class KeyHint(msgspec.Struct, frozen=True):
@@ -100,9 +100,10 @@ class KeyBar(LineWidget):
         others in the order of the table of actions."""
         found: dict[tuple[int, str], tuple[bool, KeyHint]] = {}
         titles: Mapping[str, str] = getattr(self.screen, "key_titles", {})
+        left_out: Collection[str] = getattr(self.screen, "left_out_of_footer", ())
         for key, active in self.screen.active_bindings.items():
             binding = active.binding
-            if not binding.show or (id(active.node), binding.action) in found:
+            if not binding.show or binding.action in left_out or (id(active.node), binding.action) in found:
                 continue
             is_local = active.node is not self.app and active.node is not self.screen
             title = titles.get(binding.action, binding.description)

@@ -6,6 +6,7 @@ from tui.words import mark
 
 MESSAGES: tuple[tuple[str, ...], ...] = (
     ("copy_message", mark("Copy answer"), mark("Copy the selected message, or the last answer."), "ctrl+y"),
+    ("copy_as", mark("Copy as"), mark("Copy as plain text, a table as CSV, or several messages."), ""),
     ("copy_code", mark("Copy code"), mark("Copy a code block of the selected message or last answer."), "f7"),
     (
         "fold_thinking",
@@ -20,7 +21,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
         "find_text",
         mark("Find in conversation"),
         mark("Find text in this conversation; n and N go from hit to hit."),
-        "alt+s shift+f3 f15",
+        "alt+s shift+f5 f17",
     ),
     ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
     ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
@@ -42,6 +43,7 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
         "footer",
     ),
     ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
+    ("message_copy_as", mark("Copy as"), mark("Copy as plain text, a table as CSV, or several messages."), "w"),
     ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
     (
         "message_edit",

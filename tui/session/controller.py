@@ -364,7 +364,8 @@ class Controller(Session):
         self._interrupt()
 
     def _interrupt(self, *, again: bool = False) -> None:
-        if not self._answers.interrupt() and (self.phase == "loading" or self._turns.is_waiting):
+        # What waits for its turn does not even begin, also an answer that is expected.
+        if self._turns.is_waiting or (not self._answers.interrupt() and self.phase == "loading"):
             self._works.cancel(again=again)
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.strip import Strip
 
+from tests.app.branch_scenes import ASIDE, EDITED, NEXT, SHORT
 from tests.app.conftest import Person
 from tests.app.scenes import SCENES, shown
 from tests.measure.fixed import COMPARISON
@@ -45,6 +46,8 @@ QUOTED = (
     "Hugging Face, ModelScope: unsloth, bartowski, somebody; apache-2.0",
     "a-repository-with-a-very-long-name-indeed abliterated",
     "Tiny Qwen3 qwen3moe BPE qwen2 enable_thinking rope KV apache",  # what a file says of itself
+    *(turn.text for turn in (SHORT, NEXT, ASIDE, EDITED)),
+    "Qwen3-4B temperature top_k top_p thinking_budget max_tokens",
     QWEN3_30B_A3B.name,
     "A title that is longer than any column that it could ever stand in",
     "What do lighthouse.md and ~/src/ have in common? And ~/灯塔笔记.txt or ~/photo.png with lighthouse.md",

@@ -6,6 +6,7 @@ from tui.words import mark
 
 MESSAGES: tuple[tuple[str, ...], ...] = (
     ("copy_message", mark("Copy answer"), mark("Copy the selected message, or the last answer."), "ctrl+y"),
+    ("copy_as", mark("Copy as"), mark("Copy as plain text, a table as CSV, or several messages."), ""),
     ("copy_code", mark("Copy code"), mark("Copy a code block of the selected message or last answer."), "f7"),
     (
         "fold_thinking",
@@ -42,6 +43,7 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
         "footer",
     ),
     ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
+    ("message_copy_as", mark("Copy as"), mark("Copy as plain text, a table as CSV, or several messages."), "w"),
     ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
     (
         "message_edit",

@@ -80,7 +80,7 @@ class Start:
         """The one that the command line wants; what is open already stays where it wants none."""
         last = self._controller.state.state.conversation
         if self._options.import_file is not None:
-            await self._conversations.import_file(self._options.import_file)
+            await self._conversations.exchanging.import_file(self._options.import_file)
         elif self._options.continue_last and last and not (goes_on and self._controller.conversation.turns):
             await self._conversations.open_conversation(last, keeps_prompts=True)
 

@@ -17,6 +17,7 @@ from tui.cli.parser import CommandLineError
 from tui.host import client
 from tui.host.meeting import HostProblem
 from tui.host.messages import HostStatus, SessionStatus, State, no_such_session
+from tui.host.survival import warning
 from tui.words import mark, tr
 
 _STATES: dict[State, str] = {
@@ -144,4 +145,6 @@ def _summary(status: HostStatus) -> str:
     parts = [loaded, format.size(status.memory_bytes), tr("process {pid}", pid=status.pid)]
     if status.ends_in_s >= 0:
         parts.append(tr("ends in {time}", time=format.about(status.ends_in_s)))
+    if told := warning(status.survival):
+        parts.append(told)
     return " · ".join(parts)

@@ -142,6 +142,8 @@ class HostStatus(HostMessage, frozen=True):
     """The oldest first; of questions that are over, the newest ones."""
     memory_bytes: int
     """Of the host and its engine, as the system counts what is their own and what is mapped."""
+    survival: str
+    """What becomes of it when its user logs out; a `tui.host.survival.Survival`."""
     ends_in_s: float
     """Until it ends by itself if nobody asks; negative for never or not while it works."""
 

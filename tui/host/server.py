@@ -22,6 +22,7 @@ from tui.host.line import Line
 from tui.host.meeting import peer
 from tui.host.messages import AskHost, Begun, Closed, HostStatus, Remark, Welcome
 from tui.host.sessions import Session, Sessions
+from tui.host.survival import Survival, warning
 from tui.protocol.death import EngineDied
 from tui.session.events import Phase
 from tui.shell.asking import Asking
@@ -41,8 +42,10 @@ _log = logging.getLogger("llmtui.host")
 class Host:
     """Of all sessions; implements `line.Serving`."""
 
-    def __init__(self, settings: Settings, is_over: asyncio.Event) -> None:
-        """`is_over` is set when nobody wants it any more."""
+    def __init__(self, settings: Settings, is_over: asyncio.Event, survival: Survival) -> None:
+        """`is_over` is set when nobody wants it any more. `survival` is told to the first that asks, where it does not
+        stay."""
+        self._survival, self._is_survival_told = survival, False
         self._settings, self._is_over = settings, is_over
         self._wishes: SessionSettings = settings.session
         self.sessions = Sessions(settings, self._changed)
@@ -187,6 +190,7 @@ class Host:
             path=loaded.path if loaded else "",
             sessions=tuple(session.status for session in self.sessions),
             memory_bytes=sum(_memory(pid) for pid in (os.getpid(), engine.pid) if pid is not None),
+            survival=self._survival,
             ends_in_s=self._ends_in_s(),
         )
 
@@ -237,6 +241,7 @@ class Host:
         try:
             async with session.share.turn.taken():
                 session.has_begun = True
+                self._tell_survival(session)
                 if session.share.alive:
                     controller.model.adopt(self.sessions.in_use)
                 await share_language(session.share)
@@ -269,6 +274,11 @@ class Host:
     def _say(self, session: Session, sentence: str) -> None:
         if (line := self._askers.get(session)) is not None:
             line.send(Remark(sentence=sentence))
+
+    def _tell_survival(self, session: Session) -> None:
+        if not self._is_survival_told and (told := warning(self._survival)):
+            self._say(session, tr("The model stays loaded in the background. {warning}", warning=told))
+        self._is_survival_told = True
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

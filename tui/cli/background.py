@@ -109,6 +109,7 @@ def _record(status: HostStatus) -> dict[str, object]:
     return {
         **fields,
         "sessions": sessions,
+        "downloads": [msgspec.structs.asdict(one) for one in status.downloads],
         "title": next((one.title for one in reversed(status.sessions) if one.title), ""),
         "n_waiting": sum(one.state == "waiting" for one in status.sessions),
         "ends_in_s": status.ends_in_s if status.ends_in_s >= 0 else None,
@@ -143,6 +144,10 @@ def _summary(status: HostStatus) -> str:
     """What all of them share."""
     loaded = tr("{model} is loaded", model=status.model) if status.model else tr("no model is loaded")
     parts = [loaded, format.size(status.memory_bytes), tr("process {pid}", pid=status.pid)]
+    if status.downloads:
+        done = sum(one.n_bytes for one in status.downloads) / max(1, sum(one.size_bytes for one in status.downloads))
+        names = format.listed(*(one.name for one in status.downloads))
+        parts.append(tr("downloads {names}, {percent}", names=names, percent=f"{done:.0%}"))
     if status.ends_in_s >= 0:
         parts.append(tr("ends in {time}", time=format.about(status.ends_in_s)))
     if told := warning(status.survival):

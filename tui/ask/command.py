@@ -180,7 +180,7 @@ class _Ask:
         try:
             host.send(AskHost(question=question, language=language(), key=self._key, after=self._number))
         except UnicodeEncodeError:  # bytes of the command line that are no text
-            raise CannotAsk(ExitCode.USAGE, tr("What was given is not UTF-8 text. Write it again.")) from None
+            raise CannotAsk(ExitCode.USAGE, tr("The question is not UTF-8 text. Type it again.")) from None
         try:
             await self._hear(host)
         except asyncio.CancelledError:
@@ -215,7 +215,7 @@ class _Ask:
             if self._options.stays_loaded:
                 raise CannotAsk(
                     ExitCode.USAGE,
-                    tr("--keep goes with your own settings.toml: leave out --settings and --software-vulkan."),
+                    tr("--keep works only with your own settings.toml: leave out --settings and --software-vulkan."),
                 )
             return None
         if is_wanted:

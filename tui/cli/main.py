@@ -178,7 +178,7 @@ def _parser_of(name: str) -> CommandLine:
 
 def _app(arguments: argparse.Namespace, given_words: Sequence[str]) -> int:
     if arguments.json:
-        raise CommandLineError(tr("--json goes with --bench, --history, --devices or --locate."))
+        raise CommandLineError(tr("--json needs --bench, --history, --devices or --locate."))
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             tr("the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none.")
@@ -239,6 +239,7 @@ def _app(arguments: argparse.Namespace, given_words: Sequence[str]) -> int:
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
             background=arguments.background,
+            separate=arguments.separate,
             monitor=arguments.monitor,
         )
     )

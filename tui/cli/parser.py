@@ -198,7 +198,12 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(tr("chat"))
     which = group.add_mutually_exclusive_group()
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
-    which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
+    which.add_argument(
+        "--import",
+        dest="import_file",
+        metavar="FILE",
+        help=tr("import conversations: of llmtui, ChatGPT, LM Studio, Open WebUI or OpenAI"),
+    )
     add_answer(group)
     group.add_argument(
         "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
@@ -208,6 +213,11 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
+    group.add_argument(
+        "--separate",
+        action="store_true",
+        help=tr("begin a session beside those in the background; the model is shared"),
     )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
@@ -258,7 +268,7 @@ def add_help(group: argparse._ArgumentGroup) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        tr("bench"), tr("Settings remembered by the app do not count, those of settings.toml do.")
+        tr("bench"), tr("Settings remembered by the app are not used, those in settings.toml are.")
     )
     numbers = list_of(at_least(0))
     group.add_argument("--all", action="store_true", help=tr("measure every model of the library that fits"))

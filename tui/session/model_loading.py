@@ -21,7 +21,15 @@ from tui.protocol.records import Device, LoadSettings
 from tui.session.context_keeper import ContextKeeper
 from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
-from tui.session.events import AnySessionEvent, EngineLost, LoadAdvanced, LoadFailed, ModelLoaded, ModelReloaded
+from tui.session.events import (
+    AnySessionEvent,
+    DraftModelLeftOut,
+    EngineLost,
+    LoadAdvanced,
+    LoadFailed,
+    ModelLoaded,
+    ModelReloaded,
+)
 from tui.session.load_order import LoadOrder
 from tui.session.loads import InUse, LastLoaded, LoadRequest, Reload
 from tui.session.speed import PrefillSpeeds
@@ -64,7 +72,7 @@ class ModelLoading:
         """As the `LoadRequest` of what is loaded had it."""
         self.is_fitted = False
         """The same of `LoadRequest.is_fitted`."""
-        self.choice = first_choice
+        self.choice, self._default_draft = first_choice, first_choice.model_draft
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: ChosenLoad | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
@@ -113,6 +121,7 @@ class ModelLoading:
             without_draft = msgspec.structs.replace(settings, model_draft="off")
             settings = msgspec.structs.replace(settings, model_draft=request.model_draft)
         try:
+            settings = await self._without_wrong_draft(request, settings)
             before = await self._engine.settled()
             if before is not None and (self._last is None or before is not self._last.loaded):
                 self._note(before, *asked_before)  # complete before its cancel came, and nobody waited for it
@@ -162,6 +171,19 @@ class ModelLoading:
             await self._remembered.remember_load(request.path, request.choice)
         else:
             self._remembered.update(last_model=str(request.path))
+
+    async def _without_wrong_draft(self, request: LoadRequest, settings: LoadSettings) -> LoadSettings:
+        """The user's file names one draft model for all models: where it does not go with this one, it is left out, and
+        that is said. One that was chosen for this model is refused by the engine."""
+        from tui.planning.draftload import OFF, draft_path, why_no_draft
+
+        draft = draft_path(settings)
+        if draft is None or request.remember or request.choice.model_draft != self._default_draft:
+            return settings
+        if (why := await asyncio.to_thread(why_no_draft, request.path, draft)) is None:
+            return settings
+        self._tell(DraftModelLeftOut(why=str(why)))
+        return msgspec.structs.replace(settings, model_draft=OFF)
 
     async def restart(self, changes: dict[str, Any]) -> None:
         """A new engine with the same model. `changes` are made to the load settings, after a death to those that it

@@ -33,7 +33,7 @@ from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.oserrors import os_reason
 from tui.base.text import clean
-from tui.chat.export import Kind
+from tui.chat.export import ENDINGS, Kind
 from tui.chat.place import Place, place_of, tags_of
 from tui.chat.search.found import Found, together
 from tui.chat.search.query import Hit, pattern
@@ -50,8 +50,9 @@ _ACTIONS = ("open", "pin", "rename", "tag", "archive", "sort", "export", "delete
 def exports() -> tuple[Choice, ...]:
     """The kinds of files that a conversation can be written to."""
     return (
-        Choice(id="markdown", label="Markdown", note=tr("to read"), key="m"),
-        Choice(id="json", label="JSON", note=tr("to keep and to import again"), key="j"),
+        Choice(id="markdown", label="Markdown", note=tr("for reading"), key="m"),
+        Choice(id="html", label="HTML", note=tr("one file for any browser"), key="h"),
+        Choice(id="json", label="JSON", note=tr("for keeping and importing again"), key="j"),
     )
 
 
@@ -281,7 +282,7 @@ class ConversationsScreen(ListDialog[Picked]):
         entry: Entry | None = self.rows.item
         if entry is None:
             is_read = self._all is not None
-            self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still being read."))
+            self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still loading."))
             return None
         return entry.conversation
 
@@ -321,7 +322,7 @@ class ConversationsScreen(ListDialog[Picked]):
     def _written(self, event: Input.Submitted) -> None:
         match self._editing:
             case ("title", _) if not event.value.strip():
-                self._tell(tr("Write something."), bad=True)
+                self._tell(tr("Enter something."), bad=True)
             case ("title", one):
                 self._stop_editing()
                 self._save_title(one, event.value.strip())
@@ -390,11 +391,12 @@ class ConversationsScreen(ListDialog[Picked]):
         one = self._meant()
         if one is None:
             return
-        kind: str | None = await self.app.push_screen_wait(ChoiceScreen(tr("Export as"), exports(), self.keymap))
+        chosen = await self.app.push_screen_wait(ChoiceScreen(tr("Export as"), exports(), self.keymap))
+        kind = next((kind for kind in ENDINGS if kind == chosen), None)
         if kind is None:
             return
         try:
-            file = await self._shelf.export(one.id, "json" if kind == "json" else "markdown")
+            file = await self._shelf.export(one.id, kind)
         except (StoreError, OSError) as error:
             self._tell(
                 tr(

@@ -55,6 +55,11 @@ class SessionNotices:
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
+            case events.DraftModelLeftOut(why=why):
+                tell(
+                    why or tr("The draft model failed. This model answers without it until it is loaded again."),
+                    bad=True,
+                )
             case events.TuningOffered(name=name, seconds=seconds) if self._controller.has_keys:
                 from tui.app import tune_phrases
 

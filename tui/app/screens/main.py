@@ -70,7 +70,7 @@ from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
 from tui.session.aside import aside
-from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
@@ -93,8 +93,6 @@ class MainScreen(Screen[None]):
         super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
-        self._is_thinking = False
-        """A thought is being written."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
@@ -147,10 +145,11 @@ class MainScreen(Screen[None]):
             self._saved,
             self._welcome,
         )
+        self._view = ConversationView(controller, keymap, self.transcript, self.prompt)
         # In this order: what is edited is dimmed where it is shown, and a card is the last in the transcript.
         self._followers = (
             self._live,
-            ConversationView(controller, keymap, self.transcript, self.prompt),
+            self._view,
             editing,
             cards,
             header,
@@ -210,23 +209,14 @@ class MainScreen(Screen[None]):
         """What the session tells: each part shows what is its own."""
         for part in self._followers:
             part.hear(event)
-        if isinstance(event, AnswerGrew | AnswerEnded):
-            self._note_thinking(isinstance(event, AnswerGrew) and event.delta.kind == "thinking")
-        elif isinstance(event, PhaseChanged):
+        if isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
 
-    def _note_thinking(self, is_thinking: bool) -> None:
-        if is_thinking != self._is_thinking:
-            self._is_thinking = is_thinking
-            self.refresh_bindings()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A thought can be ended while one is written; its key is the prompt's at all other times."""
-        if action == "answer_now":
-            return self._is_thinking
-        return super().check_action(action, parameters)
+        return self._view.is_thinking if action == "answer_now" else super().check_action(action, parameters)
 
     def on_resize(self, event: events.Resize) -> None:
         """Make room for the conversations, or take it back."""
@@ -365,10 +355,6 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
-
-    @on(Transcript.MenuWanted)
-    def _menu_wanted(self) -> None:
-        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

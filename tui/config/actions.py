@@ -7,7 +7,8 @@ from tui.config.action import Action
 from tui.config.action import rows as _rows
 from tui.config.card_rows import CARD
 from tui.config.list_rows import CONVERSATION_LIST
-from tui.config.message_rows import COMPARED_ANSWERS, SELECTED_MESSAGE
+from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
+from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
 from tui.words import mark
 
 __all__ = ["ACTIONS", "BY_ID", "Action"]
@@ -16,7 +17,7 @@ __all__ = ["ACTIONS", "BY_ID", "Action"]
 # as meta" on a Mac, shift+enter needs the kitty protocol, and f10 and f11 are often the terminal's own, so these are
 # never the only way. Left free:
 # ctrl+b (tmux), ctrl+a (screen), what edits the prompt (ctrl+a c e k u v w x _) and keys that are others in disguise
-# (ctrl+h i m, alt+b f).
+# (ctrl+h i m, alt+b f). ctrl+d ends a thought while one is written, and deletes at all other times.
 ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Model"),
@@ -88,6 +89,19 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("new_chat", mark("New conversation"), mark("Start a new conversation."), "ctrl+n", "footer"),
         ("regenerate", mark("Answer again"), mark("Answer the last prompt again."), "f5"),
+        (
+            "continue_answer",
+            mark("Continue answer"),
+            mark("Have the model go on with an answer that was stopped, cut off or edited."),
+            "",
+        ),
+        (
+            "answer_now",
+            mark("Answer now"),
+            mark("End the thought that is being written, so that the answer comes."),
+            "ctrl+d alt+n",
+            "footer",
+        ),
         ("edit_last", mark("Edit prompt"), mark("Edit the last prompt and send it again."), "f2"),
         (
             "branches",
@@ -129,35 +143,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Messages"),
         "chat",
-        ("copy_message", mark("Copy answer"), mark("Copy the selected message, or the last answer."), "ctrl+y"),
-        (
-            "copy_as",
-            mark("Copy as"),
-            mark("Copy as plain text, a table as CSV, or several messages."),
-            "",
-        ),
-        ("copy_code", mark("Copy code"), mark("Copy a code block of the selected message or last answer."), "f7"),
-        (
-            "fold_thinking",
-            mark("Fold thinking"),
-            mark("Fold or unfold thinking of the selected or last answer."),
-            "ctrl+f",
-        ),
-        ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
-        ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
-        ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
-        (
-            "find_text",
-            mark("Find in conversation"),
-            mark("Find text in this conversation; n and N go from hit to hit."),
-            "alt+s ctrl+right_square_bracket",
-        ),
-        ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
-        ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
-        ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
-        ("scroll_down", mark("Scroll down a line"), mark("Scroll down by a line."), "ctrl+pagedown", "hidden"),
-        ("scroll_top", mark("Go to start"), mark("Go to the start of the conversation."), "ctrl+home"),
-        ("scroll_end", mark("Go to end"), mark("Go to the end of the conversation and follow it."), "ctrl+end"),
+        *MESSAGES,
     ),
     *_rows(
         mark("Selected message"),
@@ -165,49 +151,9 @@ ACTIONS: tuple[Action, ...] = (
         *SELECTED_MESSAGE,
     ),
     *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
-    *_rows(
-        mark("Prompt"),
-        "input",
-        ("send", mark("Send"), mark("Send the prompt, or have it wait until the model can answer."), "enter"),
-        ("newline", mark("New line"), mark("Start a new line."), "ctrl+j alt+enter shift+enter"),
-        ("undo", mark("Undo"), mark("Take back the last change of the prompt."), "ctrl+underscore"),
-        (
-            "history_previous",
-            mark("Recall earlier prompt"),
-            mark("The prompt before, or one that waits, when the cursor is in the first line."),
-            "up",
-        ),
-        (
-            "history_next",
-            mark("Recall later prompt"),
-            mark("The prompt after, when the cursor is in the last line."),
-            "down",
-        ),
-    ),
-    *_rows(
-        mark("Prompt"),
-        "chat",
-        (
-            "find_prompt",
-            mark("Find prompt"),
-            mark("Search the prompts of all conversations, and take one again."),
-            "alt+h ctrl+circumflex_accent",
-        ),
-        (
-            "edit_outside",
-            mark("Write in editor"),
-            mark("Write the prompt in the editor that VISUAL or EDITOR names."),
-            "alt+e ctrl+right_square_bracket",
-        ),
-    ),
-    *_rows(
-        mark("Completion"),
-        "completion",
-        ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
-        ("complete_next", mark("Next"), mark("Highlight the next one."), "down"),
-        ("complete_previous", mark("Previous"), mark("Highlight the one before."), "up"),
-        ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
-    ),
+    *_rows(mark("Prompt"), "input", *PROMPT),
+    *_rows(mark("Prompt"), "chat", *PROMPT_OUTSIDE),
+    *_rows(mark("Completion"), "completion", *COMPLETION),
     *_rows(
         mark("After a failure"),
         "card",
@@ -221,15 +167,9 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Lists"),
         "list",
-        ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+        ("list_choose", mark("Choose"), mark("Choose the highlighted entry."), "enter", "footer"),
     ),
-    *_rows(
-        mark("Files of a folder"),
-        "folder",
-        ("folder_take", mark("Attach"), mark("Mention the chosen files in the prompt."), "enter", "footer"),
-        ("folder_toggle", mark("Choose"), mark("Choose the highlighted file, or leave it out."), "f2", "footer"),
-        ("folder_all", mark("Choose all"), mark("Choose all that are shown, or none."), "f3", "footer"),
-    ),
+    *_rows(mark("Files of a folder"), "folder", *FOLDER),
     *_rows(
         mark("Model picker"),
         "picker",
@@ -256,14 +196,14 @@ ACTIONS: tuple[Action, ...] = (
         (
             "picker_filter",
             mark("Filter"),
-            mark("Show what fits, what thinks or mixtures of experts only."),
+            mark("Show only what fits, what thinks, or mixtures of experts."),
             "f9",
             "footer",
         ),
         (
             "picker_delete",
             mark("Delete"),
-            mark("Delete the model from the disk, after a question."),
+            mark("Delete the model from the disk, after asking."),
             "ctrl+d",
             "footer",
         ),
@@ -295,13 +235,13 @@ ACTIONS: tuple[Action, ...] = (
         (
             "download_cancel",
             mark("Cancel download"),
-            mark("Cancel the download and delete what has arrived."),
+            mark("Cancel the download and delete what was downloaded."),
             "x delete",
             "footer",
         ),
         ("download_up", mark("Move up"), mark("Download it before the one above it."), "K shift+up", "footer"),
         ("download_down", mark("Move down"), mark("Download it after the one below it."), "J shift+down"),
-        ("download_limit", mark("Limit speed"), mark("Download no faster than so many MiB a second."), "l", "footer"),
+        ("download_limit", mark("Limit speed"), mark("Limit the download speed, in MiB per second."), "l", "footer"),
         ("download_find", mark("Find models"), mark("Search the hubs for more."), "f", "footer"),
     ),
     *_rows(
@@ -313,8 +253,8 @@ ACTIONS: tuple[Action, ...] = (
         ("load_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
         ("value_less", mark("Lower"), mark("Lower the slider."), "left minus"),
         ("value_more", mark("Raise"), mark("Raise the slider."), "right plus"),
-        ("value_least", mark("Lower to least"), mark("Lower the slider to its least value."), "home"),
-        ("value_most", mark("Raise to most"), mark("Raise the slider to its greatest value."), "end"),
+        ("value_least", mark("Lower to minimum"), mark("Lower the slider to its minimum."), "home"),
+        ("value_most", mark("Raise to maximum"), mark("Raise the slider to its maximum."), "end"),
     ),
     *_rows(
         mark("Conversation list"),
@@ -324,19 +264,19 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Presets"),
         "presets",
-        ("preset_take", mark("Take"), mark("Take the preset for the open conversation."), "enter", "footer"),
+        ("preset_take", mark("Use"), mark("Use the preset in the open conversation."), "enter", "footer"),
         ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
         ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
-        ("preset_default", mark("Default"), mark("Give the preset to new conversations."), "f3", "footer"),
+        ("preset_default", mark("Make default"), mark("Give the preset to new conversations."), "f3", "footer"),
         ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
     ),
     *_rows(
         mark("Token probabilities"),
         "odds",
-        ("odds_previous", mark("Previous"), mark("Go to the token before."), "left h", "footer"),
-        ("odds_next", mark("Next"), mark("Go to the next token."), "right l", "footer"),
-        ("odds_unsure", mark("Next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
-        ("odds_unsure_before", mark("Unsure before"), mark("Go back to one that was not likely."), "N"),
+        ("odds_previous", mark("Go to previous"), mark("Go to the token before."), "left h", "footer"),
+        ("odds_next", mark("Go to next"), mark("Go to the next token."), "right l", "footer"),
+        ("odds_unsure", mark("Go to next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
+        ("odds_unsure_before", mark("Go to previous unsure"), mark("Go back to one that was not likely."), "N"),
     ),
     *_rows(
         mark("Forms"),
@@ -369,7 +309,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "bench_history",
             mark("Show earlier runs"),
-            mark("Show the runs that were kept, or the present one."),
+            mark("Show the saved runs, or the current one."),
             "h",
             "footer",
         ),
@@ -402,7 +342,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "memory_report",
             mark("Compare memory"),
-            mark("Compare what the model was planned to take with what it takes."),
+            mark("Compare the memory that was planned with what is used."),
             "",
         ),
     ),
@@ -410,12 +350,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Show engine log"), mark("Show the last lines of the engine's log."), "f12"),
-        ("notices", mark("Show notices"), mark("Show what was told, the newest at the end."), ""),
+        ("notices", mark("Show notices"), mark("Show earlier notices, the newest at the end."), ""),
         ("show_problems", mark("Show problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",
             mark("Redraw"),
-            mark("Paint the screen again when something else has written on it."),
+            mark("Paint the screen again after something else wrote on it."),
             "ctrl+backslash",
         ),
         ("suspend", mark("Suspend"), mark("Go back to the shell; fg brings llmtui back."), "ctrl+z"),

@@ -7,6 +7,7 @@ A new operation touches three places: a record here, a function in `served.py`, 
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -142,6 +143,11 @@ class Settle(Operation[None], frozen=True):
 class Answer(Operation[None], frozen=True):
     drop_oldest: bool
     replaces: str
+    goes_on: bool
+
+
+class EndThought(Operation[None], frozen=True):
+    """Have the answer come now."""
 
 
 class PutBack(Operation[None], frozen=True):
@@ -193,8 +199,8 @@ class MeasureContext(Operation[None], frozen=True):
 
 AnyOperation = (
     StartEngine | EngineLog | AskEngine | Load | Retry | Restart | Unload | Speak | New | Open | Delete | ShowBranch
-    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | PutBack | Interrupt | Send | Release | SendNext
-    | TakeBack | LengthOf | MeasureContext
+    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | EndThought | PutBack | Interrupt | Send | Release
+    | SendNext | TakeBack | LengthOf | MeasureContext
 )  # fmt: skip
 
 
@@ -261,8 +267,6 @@ def error_of(problem: Problem) -> Exception:
 # As bytes -------------------------------------------------------------------------------------------------------------
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_OPERATIONS = msgspec.json.Decoder(AnyOperation, dec_hook=from_text)
-_PROBLEMS = msgspec.json.Decoder(Problem)
 
 
 def encode(value: object) -> bytes:
@@ -272,8 +276,14 @@ def encode(value: object) -> bytes:
 
 def operation_of(data: bytes) -> AnyOperation:
     """Raises `msgspec.MsgspecError`."""
-    operation: AnyOperation = _OPERATIONS.decode(data)
+    operation: AnyOperation = _operations().decode(data)
     return operation
+
+
+@cache
+def _operations() -> msgspec.json.Decoder[Any]:
+    """Made when it is wanted: who asks needs none."""
+    return msgspec.json.Decoder(AnyOperation, dec_hook=from_text)
 
 
 def result_of(operation: Operation[ResultT], data: bytes) -> ResultT:
@@ -284,7 +294,7 @@ def result_of(operation: Operation[ResultT], data: bytes) -> ResultT:
 
 def read_problem(data: bytes) -> Problem:
     """Raises `msgspec.MsgspecError`."""
-    problem: Problem = _PROBLEMS.decode(data)
+    problem: Problem = msgspec.json.decode(data, type=Problem)
     return problem
 
 

@@ -206,9 +206,11 @@ class AnswerBegan(SessionEvent, frozen=True):
     """The engine reads the prompt of an answer."""
 
     turn: Turn
-    """The answer, empty yet."""
+    """The answer, empty yet, or with what it has where it goes on."""
     started: Started
     """What the engine says of the prompt."""
+    goes_on: bool = False
+    """It had ended before, and is shown."""
 
 
 class PromptAdvanced(SessionEvent, frozen=True):
@@ -257,6 +259,13 @@ class AnswerEnded(SessionEvent, frozen=True):
 
     turn: Turn
     """The answer as it is saved, with why it ended."""
+
+
+class DraftModelLeftOut(SessionEvent, frozen=True):
+    """The model answers without a draft model that it was to have."""
+
+    why: str = ""
+    """A sentence; empty where the draft model failed in the middle of an answer."""
 
 
 class TuningOffered(SessionEvent, frozen=True):
@@ -399,7 +408,7 @@ AnySessionEvent = (
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | OddsTold | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
-    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
+    | DraftModelLeftOut | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 

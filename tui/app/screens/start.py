@@ -61,7 +61,7 @@ class Start:
             await self._presets.begin()
             self._configure()
         await controller.start()
-        if goes_on and (controller.is_busy or (options.model is None and controller.phase != "no_model")):
+        if goes_on and controller.phase != "no_model" and (controller.is_busy or options.model is None):
             return
         model = await self._first_model()
         if (controller.model.path is not None and not goes_on) or self._flows.is_at("load"):

@@ -4,7 +4,6 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 from textual import events, on
@@ -53,7 +52,6 @@ from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
-from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -117,7 +115,8 @@ class MainScreen(Screen[None]):
         bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self._finding = FindingText(self.transcript, self.prompt, flows)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._finding.look_up)
         self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
@@ -127,7 +126,6 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
-        self._finding = FindingText(self.transcript, self.prompt)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -178,7 +176,7 @@ class MainScreen(Screen[None]):
         yield self._header
         with Horizontal(id="middle"):
             yield self._column
-            with ChatColumn(id="chat"):
+            with ChatColumn(self._finding, id="chat"):
                 yield self._page
                 yield self.transcript
                 yield self._queued
@@ -314,34 +312,6 @@ class MainScreen(Screen[None]):
         self.prompt.focus()
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
-
-    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
-
-    @on(FindLine.Typed)
-    def _find_typed(self, event: FindLine.Typed) -> None:
-        self._finding.typed(event.text)
-
-    @on(FindLine.Entered)
-    def _find_entered(self) -> None:
-        self._finding.entered()
-
-    @on(FindLine.Go)
-    def _find_go(self, event: FindLine.Go) -> None:
-        self.transcript.find_next(event.step)
-
-    @on(FindLine.Left)
-    @on(Transcript.FindEnded)
-    def _find_ended(self) -> None:
-        self._finding.end()
-
-    @on(Transcript.Found)
-    def _found(self, event: Transcript.Found) -> None:
-        self._finding.show(event.number, event.n)
-
-    @on(events.DescendantFocus, "Prompt")
-    def _prompt_focused(self) -> None:
-        self._finding.end()
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

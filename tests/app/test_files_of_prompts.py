@@ -130,7 +130,7 @@ async def test_files_are_opened_by_key_and_by_mouse_and_kept_with_the_conversati
     start: StartApp, folder: Path
 ) -> None:
     async with start() as person:
-        await person.ask("hello @'my story.md' @src/")
+        await person.ask("hello @'my story.md' @src/ ")
         assert person.turns[0].files[0].encoding == "gb18030"
         conversation = person.app.controller.conversation.id
         await person.press("ctrl+n")
@@ -161,7 +161,7 @@ async def test_changed_files_are_found_and_sent_again(start: StartApp, folder: P
         (folder / "src/a.py").unlink()
         await person.app.run_action("screen.reread_files")
         await person.wait_for(lambda: "notes.txt has changed" in person.told)
-        assert "Cannot be read any more: src/a.py" in person.told
+        assert "No longer readable: src/a.py" in person.told
         await person.ask(" what now?")
         assert [file.text for file in person.turns[2].files] == ["The lighthouse is gone."]
 

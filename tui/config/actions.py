@@ -8,6 +8,7 @@ from tui.config.action import rows as _rows
 from tui.config.dialog_rows import ODDS, PRESETS
 from tui.config.list_rows import CONVERSATION_LIST
 from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
+from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
 from tui.words import mark
 
 __all__ = ["ACTIONS", "BY_ID", "Action"]
@@ -150,49 +151,9 @@ ACTIONS: tuple[Action, ...] = (
         *SELECTED_MESSAGE,
     ),
     *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
-    *_rows(
-        mark("Prompt"),
-        "input",
-        ("send", mark("Send"), mark("Send the prompt, or have it wait until the model can answer."), "enter"),
-        ("newline", mark("New line"), mark("Start a new line."), "ctrl+j alt+enter shift+enter"),
-        ("undo", mark("Undo"), mark("Take back the last change of the prompt."), "ctrl+underscore"),
-        (
-            "history_previous",
-            mark("Recall earlier prompt"),
-            mark("The prompt before, or one that waits, when the cursor is in the first line."),
-            "up",
-        ),
-        (
-            "history_next",
-            mark("Recall later prompt"),
-            mark("The prompt after, when the cursor is in the last line."),
-            "down",
-        ),
-    ),
-    *_rows(
-        mark("Prompt"),
-        "chat",
-        (
-            "find_prompt",
-            mark("Find prompt"),
-            mark("Search the prompts of all conversations, and take one again."),
-            "alt+h ctrl+circumflex_accent",
-        ),
-        (
-            "edit_outside",
-            mark("Write in editor"),
-            mark("Write the prompt in the editor that VISUAL or EDITOR names."),
-            "alt+e ctrl+right_square_bracket",
-        ),
-    ),
-    *_rows(
-        mark("Completion"),
-        "completion",
-        ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
-        ("complete_next", mark("Go to next"), mark("Highlight the next one."), "down"),
-        ("complete_previous", mark("Go to previous"), mark("Highlight the one before."), "up"),
-        ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
-    ),
+    *_rows(mark("Prompt"), "input", *PROMPT),
+    *_rows(mark("Prompt"), "chat", *PROMPT_OUTSIDE),
+    *_rows(mark("Completion"), "completion", *COMPLETION),
     *_rows(
         mark("After a failure"),
         "card",
@@ -250,15 +211,9 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Lists"),
         "list",
-        ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+        ("list_choose", mark("Choose"), mark("Choose the highlighted entry."), "enter", "footer"),
     ),
-    *_rows(
-        mark("Files of a folder"),
-        "folder",
-        ("folder_take", mark("Attach"), mark("Mention the chosen files in the prompt."), "enter", "footer"),
-        ("folder_toggle", mark("Choose"), mark("Choose the highlighted file, or leave it out."), "f2", "footer"),
-        ("folder_all", mark("Choose all"), mark("Choose all that are shown, or none."), "f3", "footer"),
-    ),
+    *_rows(mark("Files of a folder"), "folder", *FOLDER),
     *_rows(
         mark("Model picker"),
         "picker",
@@ -285,14 +240,14 @@ ACTIONS: tuple[Action, ...] = (
         (
             "picker_filter",
             mark("Filter"),
-            mark("Show what fits, what thinks or mixtures of experts only."),
+            mark("Show only what fits, what thinks, or mixtures of experts."),
             "f9",
             "footer",
         ),
         (
             "picker_delete",
             mark("Delete"),
-            mark("Delete the model from the disk, after a question."),
+            mark("Delete the model from the disk, after asking."),
             "ctrl+d",
             "footer",
         ),
@@ -324,13 +279,13 @@ ACTIONS: tuple[Action, ...] = (
         (
             "download_cancel",
             mark("Cancel download"),
-            mark("Cancel the download and delete what has arrived."),
+            mark("Cancel the download and delete what was downloaded."),
             "x delete",
             "footer",
         ),
         ("download_up", mark("Move up"), mark("Download it before the one above it."), "K shift+up", "footer"),
         ("download_down", mark("Move down"), mark("Download it after the one below it."), "J shift+down"),
-        ("download_limit", mark("Limit speed"), mark("Download no faster than so many MiB a second."), "l", "footer"),
+        ("download_limit", mark("Limit speed"), mark("Limit the download speed, in MiB per second."), "l", "footer"),
         ("download_find", mark("Find models"), mark("Search the hubs for more."), "f", "footer"),
     ),
     *_rows(
@@ -342,8 +297,8 @@ ACTIONS: tuple[Action, ...] = (
         ("load_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
         ("value_less", mark("Lower"), mark("Lower the slider."), "left minus"),
         ("value_more", mark("Raise"), mark("Raise the slider."), "right plus"),
-        ("value_least", mark("Lower to least"), mark("Lower the slider to its least value."), "home"),
-        ("value_most", mark("Raise to most"), mark("Raise the slider to its greatest value."), "end"),
+        ("value_least", mark("Lower to minimum"), mark("Lower the slider to its minimum."), "home"),
+        ("value_most", mark("Raise to maximum"), mark("Raise the slider to its maximum."), "end"),
     ),
     *_rows(
         mark("Conversation list"),
@@ -391,7 +346,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "bench_history",
             mark("Show earlier runs"),
-            mark("Show the runs that were kept, or the present one."),
+            mark("Show the saved runs, or the current one."),
             "h",
             "footer",
         ),
@@ -424,7 +379,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "memory_report",
             mark("Compare memory"),
-            mark("Compare what the model was planned to take with what it takes."),
+            mark("Compare the memory that was planned with what is used."),
             "",
         ),
     ),
@@ -432,12 +387,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Show engine log"), mark("Show the last lines of the engine's log."), "f12"),
-        ("notices", mark("Show notices"), mark("Show what was told, the newest at the end."), ""),
+        ("notices", mark("Show notices"), mark("Show earlier notices, the newest at the end."), ""),
         ("show_problems", mark("Show problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",
             mark("Redraw"),
-            mark("Paint the screen again when something else has written on it."),
+            mark("Paint the screen again after something else wrote on it."),
             "ctrl+backslash",
         ),
         ("suspend", mark("Suspend"), mark("Go back to the shell; fg brings llmtui back."), "ctrl+z"),

@@ -9,6 +9,7 @@ from tests.app.steps import NOW, chat
 from tests.recorded import CONVERSATION, QWEN
 from tui.app.screens.conversation_shelf import ConversationShelf
 from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.exchanging import Exchanging
 from tui.chat.search.query import Hit, Part, Snippet, pattern
 from tui.chat.search.searcher import Results
 from tui.chat.search.wanted import Wanted
@@ -41,8 +42,7 @@ async def list_conversations(person: Person) -> None:
         async def search(self, wanted: Wanted) -> AsyncGenerator[Results]:
             yield Results(wanted=wanted, hits=HITS, is_whole=True)
 
-    flows = person.app.main.conversations
-    shelf = Shelf(person.app.controller, flows._write)
+    shelf = Shelf(person.app.controller, Exchanging.write)
     screen = ConversationsScreen(shelf, person.app.keymap, current="c1", now=lambda: NOW)
     person.app.push_screen(screen)
 

@@ -25,7 +25,7 @@ class KeyApp(App[None]):
         bind(self, keymap, "app", "chat")
         self.ran: list[str] = []
         self.unavailable = {"stop"}
-        self.absent: set[str] = set()
+        self.absent = {"answer_now"}  # while no thought is written
 
     def compose(self) -> ComposeResult:
         yield Input()
@@ -60,7 +60,7 @@ async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_th
         styles = {text.strip(): style for text, style in bar_._rows[0]}
         assert styles["Stop"] == "muted"
         assert styles["Choose model"] == ""
-        app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
+        app.unavailable, app.absent = set(), {"regenerate", "switch_backend", "answer_now"}
         app.refresh_bindings()
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}

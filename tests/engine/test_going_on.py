@@ -3,12 +3,13 @@ the answer now."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tui.engines.interface import Engine
 from tui.protocol.messages import Delta, Generate
-from tui.protocol.records import Message
+from tui.protocol.records import Message, Sampling
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,3 +76,13 @@ async def test_what_is_asked_after_it_may_think_again_and_an_answer_is_not_distu
     assert reply.text == plain.text and not reply.done.thinking_cut
     whole = await ask(shared_tiny, user("hello"))
     assert whole.thinking and not whole.done.thinking_cut
+
+
+async def test_the_seed_of_an_answer_is_told_and_gives_it_again(shared_tiny: Engine) -> None:
+    hot = Sampling(temperature=1.5, top_k=0, top_p=1.0)
+    first = await ask(shared_tiny, user("hello"), sampling=hot, max_tokens=40)
+    assert first.started.seed >= 0
+    again = await ask(
+        shared_tiny, user("hello"), sampling=msgspec.structs.replace(hot, seed=first.started.seed), max_tokens=40
+    )
+    assert (again.thinking, again.text) == (first.thinking, first.text)

@@ -146,6 +146,15 @@ class Store:
             return self._write(write)
         return self._submit(Write(write, begins=turn.id))
 
+    def reopen_turn(self, turn: Turn) -> asyncio.Future[None]:
+        """The answer goes on from the text that it has: `update_stream`, with all of it, and `finish_turn` follow."""
+        writer, now = self._id, time.time()
+
+        def write(connection: sqlite3.Connection) -> None:
+            rows.reopen_turn(connection, turn, writer, now)
+
+        return self._submit(Write(write, begins=turn.id, begun=(turn.text, turn.reasoning)))
+
     def update_stream(self, turn_id: str, text: str, reasoning: str = "") -> None:
         """The whole text of a streaming turn so far. Cheap: call it at every flush. The newest text is written every
         `STREAM_S` seconds, and only the part that is new. Without effect once `finish_turn` was called."""

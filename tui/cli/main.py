@@ -231,6 +231,7 @@ def _app(arguments: argparse.Namespace) -> int:
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
             background=arguments.background,
+            separate=arguments.separate,
             monitor=arguments.monitor,
         )
     )

@@ -49,6 +49,8 @@ class AppOptions(Options, frozen=True):
     """Temperature in the conversation that is opened; None leaves it as it is."""
     background: bool | None = None
     """Have the session run in the background, so that it outlives the terminal; None leaves it to the settings."""
+    separate: bool = False
+    """In the background, begin a session beside those that are there."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
 

@@ -39,8 +39,8 @@ PROMPT_OUTSIDE: tuple[tuple[str, ...], ...] = (
 
 COMPLETION: tuple[tuple[str, ...], ...] = (
     ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
-    ("complete_next", mark("Next"), mark("Highlight the next one."), "down"),
-    ("complete_previous", mark("Previous"), mark("Highlight the one before."), "up"),
+    ("complete_next", mark("Go to next"), mark("Highlight the next one."), "down"),
+    ("complete_previous", mark("Go to previous"), mark("Highlight the one before."), "up"),
     ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
 )
 

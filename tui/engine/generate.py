@@ -19,7 +19,7 @@ from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import Session
 from tui.engine.llamalog import LlamaError
 from tui.engine.prefixcache import PrefixCache, shared
-from tui.engine.sampler import Sampler
+from tui.engine.sampler import LAST_SEED, Sampler
 from tui.engine.schemagrammar import grammar_text
 from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
@@ -130,7 +130,8 @@ class Chat:
             AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
             return
         part = self._part(command)
-        sampler = self._sampler(command, part, paused)
+        seed = self._seed(command.sampling)
+        sampler = self._sampler(command, part, paused, seed)
         if command.n_alternatives:
             sampler.watch(self._watcher(command.n_alternatives))
         n_cached = self.prefix.reuse(tokens)
@@ -144,6 +145,7 @@ class Chat:
                 n_dropped=n_dropped,
                 n_ctx=self.session.n_ctx,
                 template_note=self.session.chat.note,
+                seed=seed if paused is None else -1,
                 biases_left_out=self._biases_left_out(command.sampling),
             )
         )
@@ -189,17 +191,21 @@ class Chat:
         if self._kept is not None and contexts:
             self._kept.bring(Path(contexts), tokens, self.prefix, self.session.raise_if_aborted)
 
-    def _sampler(self, command: Generate, part: Part, paused: Paused | None) -> Sampler:
+    def _seed(self, sampling: Sampling) -> int:
+        """Of 32 bits, as llama.cpp takes them: the one that is asked for, that of the load, or one by chance."""
+        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
+        return int(min((seed if seed >= 0 else time.time_ns()) & 0xFFFFFFFF, LAST_SEED))
+
+    def _sampler(self, command: Generate, part: Part, paused: Paused | None, seed: int) -> Sampler:
         """One for a new answer; or one that goes on with the draws of a paused one, which stays as it is: it may be
         tried again. Raises `LlamaError` for a format that no answer can keep to."""
         sampling, wanted = command.sampling, command.answer_format
         grammar = grammar_text(wanted) if wanted else ""
         if paused is not None and (paused.sampler.sampling, paused.sampler.grammar) == (sampling, grammar):
             return self.session.take_over(paused.sampler)
-        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
         is_thought_first = command.thinking and part == "answer"
         openings = self.session.chat.openings() if is_thought_first else frozenset[int]()
-        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns(), grammar, openings)
+        sampler = self.session.sampler(sampling, seed, grammar, openings)
         if paused is not None:
             sampler.take_up(paused.sampler, paused.tokens[paused.n_prompt :])
         return sampler

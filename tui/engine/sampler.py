@@ -36,7 +36,7 @@ _LARGE_VOCABULARY = 80_000
 candidate, it always is."""
 _BREAKERS = (b"\n", b":", b'"', b"*")
 """Sequences do not reach over these, for DRY: llama.cpp's own."""
-_LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
+LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
 # The Python package does not declare it.
 _clone = ctypes.CFUNCTYPE(lib.llama_sampler_p_ctypes, lib.llama_sampler_p_ctypes)(("llama_sampler_clone", lib._lib))
 
@@ -197,7 +197,7 @@ def _parts(
 ) -> Iterator[object]:
     """llama.cpp's samplers, in the order that it uses by default; none that would do nothing."""
     # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
-    seed = min(seed & 0xFFFFFFFF, _LAST_SEED)
+    seed = min(seed & 0xFFFFFFFF, LAST_SEED)
 
     def window(last_n: int) -> int:
         return last_n if last_n >= 0 else int(lib.llama_n_ctx(context))

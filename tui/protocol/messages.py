@@ -146,6 +146,8 @@ class Started(Event, frozen=True):
     n_ctx: int
     template_note: str = ""
     """As `LlamaLoad.template_note`, which may be another one by now: a template may fail at a later conversation."""
+    seed: int = -1
+    """That of the draws; -1 where they go on with those of a paused answer."""
     biases_left_out: tuple[str, ...] = ()
     """Texts of `Sampling.logit_bias` that are not one token of this model: they change nothing."""
 

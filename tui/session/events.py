@@ -206,9 +206,11 @@ class AnswerBegan(SessionEvent, frozen=True):
     """The engine reads the prompt of an answer."""
 
     turn: Turn
-    """The answer, empty yet."""
+    """The answer, empty yet, or with what it has where it goes on."""
     started: Started
     """What the engine says of the prompt."""
+    goes_on: bool = False
+    """It had ended before, and is shown."""
 
 
 class PromptAdvanced(SessionEvent, frozen=True):

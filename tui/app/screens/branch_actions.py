@@ -7,6 +7,7 @@ from textual._callback import invoke
 
 from tui.app import phrases
 from tui.app.bindings import title_of
+from tui.app.copier import Copier
 from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
@@ -27,8 +28,10 @@ class BranchActions:
     """For the selected message (the scope "transcript"), and for the whole conversation (the scope "chat"). Dialogs are
     imported when they are first opened."""
 
-    def __init__(self, controller: Session, transcript: Transcript, prompt: Prompt, flows: Flows) -> None:
-        self.flows = flows
+    def __init__(
+        self, controller: Session, transcript: Transcript, prompt: Prompt, flows: Flows, copier: Copier
+    ) -> None:
+        self.flows, self._copier = flows, copier
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
 
     def _tell_unsettled(self) -> None:
@@ -140,6 +143,18 @@ class BranchActions:
             self.flows.tell(str(error), bad=True)
 
     @flow("dialog")
+    async def action_message_details(self) -> None:
+        """Show all that is known of the selected message."""
+        from tui.app.message_details import message_details
+        from tui.app.screens.message_details import MessageDetailsScreen
+
+        turn = self._shown(self._transcript.selected)
+        if turn is not None:
+            alike = self._controller.siblings(turn.id)
+            groups = message_details(turn, len(alike), alike.index(turn.id) + 1)
+            await self.flows.ask(MessageDetailsScreen(groups, self.flows.keymap, self._copier.copy))
+
+    @flow("dialog")
     async def action_message_compare(self) -> None:
         """See the selected answer beside another one to the same prompt."""
         from tui.app.screens.compare import CompareScreen
@@ -173,6 +188,7 @@ class BranchActions:
             action
             for action in ACTIONS
             if action.scope == "transcript"
+            and action.id.startswith("message_")
             and action.id not in _NOT_IN_MENU
             and hasattr(transcript, f"action_{action.id}")
             and transcript.check_action(action.id, ())

@@ -17,7 +17,6 @@ from textual.worker import Worker
 from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
-from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
@@ -25,6 +24,7 @@ from tui.app.screens.cards import Cards
 from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
+from tui.app.screens.copying_as import CopyingAs
 from tui.app.screens.editing import Editing
 from tui.app.screens.finding_text import FindingText
 from tui.app.screens.flows import Flows
@@ -69,7 +69,7 @@ from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
 from tui.session.aside import aside
-from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
@@ -92,6 +92,8 @@ class MainScreen(Screen[None]):
         super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
+        self._is_thinking = False
+        """A thought is being written."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
@@ -121,7 +123,7 @@ class MainScreen(Screen[None]):
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
         self.odds = OddsFlows(flows, self.messages.meant)
-        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows, copier)
         self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
@@ -163,9 +165,10 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching, self.odds, self._finding
-        chats = self.conversations, self.presets
-        look = LookFlows(controller, settings, flows, self)
+        copying = CopyingAs(controller, self.transcript, flows, copier)
+        messages = self.messages, self.branching, self.odds, self._finding, copying
+        chats = self.conversations, self.conversations.exchanging, self.presets
+        look = LookFlows(controller, settings, flows, self, self._saved.look)
         writing = self.sending, PromptFlows(controller, self.prompt, flows), look
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
@@ -206,10 +209,23 @@ class MainScreen(Screen[None]):
         """What the session tells: each part shows what is its own."""
         for part in self._followers:
             part.hear(event)
-        if isinstance(event, PhaseChanged):
+        if isinstance(event, AnswerGrew | AnswerEnded):
+            self._note_thinking(isinstance(event, AnswerGrew) and event.delta.kind == "thinking")
+        elif isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
+
+    def _note_thinking(self, is_thinking: bool) -> None:
+        if is_thinking != self._is_thinking:
+            self._is_thinking = is_thinking
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A thought can be ended while one is written; its key is the prompt's at all other times."""
+        if action == "answer_now":
+            return self._is_thinking
+        return super().check_action(action, parameters)
 
     def on_resize(self, event: events.Resize) -> None:
         """Make room for the conversations, or take it back."""
@@ -394,33 +410,11 @@ class MainScreen(Screen[None]):
         self.run_worker(self._controller.new(), group="new")
         self.prompt.focus()
 
-    def action_toggle_sidebar(self) -> None:
-        """Show or hide the sidebar, and remember it."""
-        hidden = not self.has_class("-no-sidebar")
-        self.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
-
     def action_monitor(self) -> None:
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
         self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
-
-    def action_toggle_conversations(self) -> None:
-        """Show or hide the conversations at the left, and remember it."""
-        if not self.has_class("-broad"):
-            self.flows.tell(
-                tr(
-                    "The list is shown from {n} columns on. The dialog{key} opens at any width.",
-                    n=BROAD_COLUMNS,
-                    key=hint(self._keymap, "conversations"),
-                )
-            )
-            return
-        hidden = not self.has_class("-no-conversations")
-        self.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._saved.look()
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

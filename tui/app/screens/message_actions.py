@@ -14,7 +14,7 @@ from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.app.widgets.transcript_entries import MOST_FILES
-from tui.chat.conversation import Turn, last_answer
+from tui.chat.conversation import Turn, last_answer, unfinished_answer
 from tui.files.attachment import Attachment
 from tui.session.interface import Session
 from tui.words import tr
@@ -156,16 +156,39 @@ class MessageActions:
             self.flows.tell(tr("There is nothing to answer yet."))
 
     def _answer_again(self, answer: Turn | None) -> None:
+        if self._is_ready():
+            self._controller.answer(replaces=answer.id if answer is not None else "")
+
+    def _is_ready(self) -> bool:
+        """Whether an answer can be asked for now; else it is said why not."""
         if not self._controller.can_answer:
             is_answering = self._controller.is_writing
             self.flows.tell(
                 phrases.still_answering(self.flows.keymap) if is_answering else tr("The model is not ready yet.")
             )
-            return
+            return False
         if self._controller.is_written_elsewhere:
             self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
-            return
-        self._controller.answer(replaces=answer.id if answer is not None else "")
+            return False
+        return True
+
+    def action_continue_answer(self) -> None:
+        """Go on with the last answer, which ended before it was complete."""
+        conversation = self._controller.conversation
+        if unfinished_answer(conversation) is None:
+            is_there = last_answer(conversation) is not None
+            self.flows.tell(tr("The last answer is complete.") if is_there else tr("There is no answer to continue."))
+        elif self._is_ready():
+            self._controller.answer(goes_on=True)
+
+    action_message_continue = action_continue_answer
+
+    def action_answer_now(self) -> None:
+        """End the thought that is being written."""
+        if self._controller.is_writing:
+            self._controller.end_thought()
+        else:
+            self.flows.tell(tr("No answer is being written."))
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""

@@ -61,7 +61,7 @@ class Start:
             await self._presets.begin()
             self._configure()
         await controller.start()
-        if goes_on and (controller.is_busy or (options.model is None and controller.phase != "no_model")):
+        if goes_on and controller.phase != "no_model" and (controller.is_busy or options.model is None):
             return
         model = await self._first_model()
         if (controller.model.path is not None and not goes_on) or self._flows.is_at("load"):
@@ -80,7 +80,7 @@ class Start:
         """The one that the command line wants; what is open already stays where it wants none."""
         last = self._controller.state.state.conversation
         if self._options.import_file is not None:
-            await self._conversations.import_file(self._options.import_file)
+            await self._conversations.exchanging.import_file(self._options.import_file)
         elif self._options.continue_last and last and not (goes_on and self._controller.conversation.turns):
             await self._conversations.open_conversation(last, keeps_prompts=True)
 

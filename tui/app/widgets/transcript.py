@@ -71,6 +71,12 @@ class Transcript(TranscriptFinder, can_focus=True):
         """Append an empty answer that text will be streamed into."""
         self._add_entry(AnswerEntry(AnswerMessage(turn_id, label, ""), complete=False, expanded=self.expanded))
 
+    def take_up_answer(self, turn_id: TurnId, label: str) -> None:
+        """An answer that had ended goes on: text will be streamed into it again."""
+        index, entry = self._answer(turn_id)
+        self.following = True
+        self.entry_changed(index, entry.take_up(label))
+
     def append(self, turn_id: TurnId, kind: Part, text: str) -> None:
         """Add streamed text to the thinking or the answer; clears the progress line."""
         index, entry = self._answer(turn_id)
@@ -219,6 +225,9 @@ class Transcript(TranscriptFinder, can_focus=True):
         is_answer = isinstance(entry, AnswerEntry)
         if action == "message_edit":
             return not isinstance(entry, AnswerEntry) or entry.is_complete
+        if action == "message_continue":
+            last = next((one for one in reversed(self.document.entries) if one.role in ("user", "answer")), None)
+            return entry is last and isinstance(entry, AnswerEntry) and entry.is_complete
         if action == "message_compare":
             return is_answer and entry.fork is not None
         return True

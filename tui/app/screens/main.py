@@ -45,6 +45,7 @@ from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
+from tui.app.screens.summarising import Summarising
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
@@ -129,6 +130,7 @@ class MainScreen(Screen[None]):
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
         self._finding = FindingText(self.transcript, self.prompt)
+        summarising = Summarising(controller, flows)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -156,7 +158,7 @@ class MainScreen(Screen[None]):
             line,
             self.sending,
             SessionNotices(controller, flows),
-            RefusedAnswers(controller, flows, self.models, self.transcript),
+            RefusedAnswers(controller, flows, self.models, self.transcript, summarising),
             self.hubs,
             self.presets,
             self.odds,
@@ -169,7 +171,7 @@ class MainScreen(Screen[None]):
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
         look = LookFlows(controller, settings, flows, self, self._saved.look)
-        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look, summarising
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))

@@ -40,7 +40,7 @@ class LookFlows:
         if not self._screen.has_class("-broad"):
             self.flows.tell(
                 tr(
-                    "The list is shown from {n} columns on. The dialog{key} opens at any width.",
+                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
                     n=BROAD_COLUMNS,
                     key=hint(self.flows.keymap, "conversations"),
                 )
@@ -58,7 +58,7 @@ class LookFlows:
 
         configured = self._settings.ui.language
         choices = [
-            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG says")),
+            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG sets")),
             *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
         ]
         current = self._controller.state.state.language or configured

@@ -125,6 +125,7 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        ("summarize", mark("Summarize conversation"), mark("Go on with a summary in the place of what was said."), ""),
         ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
         (
             "export",

@@ -16,7 +16,6 @@ from textual.worker import Worker
 from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
-from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
@@ -45,6 +44,7 @@ from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
+from tui.app.screens.summarising import Summarising
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
@@ -126,6 +126,7 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
+        summarising = Summarising(controller, flows)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -154,7 +155,7 @@ class MainScreen(Screen[None]):
             line,
             self.sending,
             SessionNotices(controller, flows),
-            RefusedAnswers(controller, flows, self.models, self.transcript),
+            RefusedAnswers(controller, flows, self.models, self.transcript, summarising),
             self.hubs,
             self.presets,
             self.odds,
@@ -166,8 +167,8 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        look = LookFlows(controller, settings, flows, self)
-        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        look = LookFlows(controller, settings, flows, self, self._saved.look)
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look, summarising
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -367,33 +368,11 @@ class MainScreen(Screen[None]):
         self.run_worker(self._controller.new(), group="new")
         self.prompt.focus()
 
-    def action_toggle_sidebar(self) -> None:
-        """Show or hide the sidebar, and remember it."""
-        hidden = not self.has_class("-no-sidebar")
-        self.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
-
     def action_monitor(self) -> None:
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
         self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
-
-    def action_toggle_conversations(self) -> None:
-        """Show or hide the conversations at the left, and remember it."""
-        if not self.has_class("-broad"):
-            self.flows.tell(
-                tr(
-                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
-                    n=BROAD_COLUMNS,
-                    key=hint(self._keymap, "conversations"),
-                )
-            )
-            return
-        hidden = not self.has_class("-no-conversations")
-        self.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._saved.look()
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

@@ -15,7 +15,7 @@ from tests.conftest import MOE
 from tests.loads import loaded_as
 from tests.scripted_downloads import ScriptedDownloads
 from tests.scripted_engine import ScriptedEngine
-from tui.app.screens import load_settings, model_records
+from tui.app.screens import model_records
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import Store
 from tui.machine.readings import GpuSample, HostSample
@@ -403,5 +403,5 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     monkeypatch.setattr("tui.models.library.scan", lambda *_: library)
     monkeypatch.setattr("tui.models.library.inspect", by_path.__getitem__)
     monkeypatch.setattr("tui.models.folders.configured_folders", lambda *_: (Folder(path=FOLDER),))
-    monkeypatch.setattr(load_settings, "physical_cores", lambda **_: 8)
+    monkeypatch.setattr("tui.app.screens.load_settings.physical_cores", lambda **_: 8)
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -49,6 +49,7 @@ from tui.protocol.messages import (
     Devices,
     Done,
     DryRun,
+    EndThought,
     Event,
     Failed,
     Generate,
@@ -232,6 +233,8 @@ class ScriptedEngine(EngineClient):
         if isinstance(command, Cancel):
             self._cancelled.add(command.target)
             self._soon(self._stop, command.target)
+        elif isinstance(command, EndThought):
+            pass  # a test sees that it was asked for, and says what comes of it
         elif isinstance(command, ListDevices):
             self._soon(self._on_output, encode(Devices(id=command.id, devices=self._hello.devices)))
         elif isinstance(command, UseLanguage):

@@ -12,9 +12,10 @@ from textual.widgets import Input
 
 from tests.app import hub_scenes
 from tests.app.conftest import Person
+from tests.app.prompt_scenes import ask_about_files, choose_files, complete_command, complete_path, find_prompt
+from tests.app.search_steps import find_text, list_conversations, search_conversations
 from tests.app.steps import (
     action,
-    ask_about_files,
     bench,
     bench_running,
     bench_start,
@@ -29,7 +30,6 @@ from tests.app.steps import (
     edit_prompt,
     fail_to_load,
     guard,
-    list_conversations,
     load_half,
     lose_the_engine,
     overflow,
@@ -37,7 +37,6 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
-    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -53,15 +52,48 @@ from tests.recorded import (
     replace_machine,
 )
 from tests.words.pseudo import plain
+from tui.app.bindings import Keymap
 from tui.app.run import make_app
+from tui.app.screens.odds import OddsScreen
+from tui.config import paths
 from tui.config.options import AppOptions
+from tui.config.presets import Preset, write_preset
 from tui.models.library import Library
+from tui.protocol.records import AnswerFormat, PartialSampling, TokenOdds
 from tui.session.memory_speed import MemorySpeed
 
 Size = tuple[int, int]
 """Columns and rows of a terminal."""
 ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
+
+
+def odds(keymap: Keymap) -> OddsScreen:
+    """An answer of which two words were not sure."""
+    sure = [TokenOdds(text=text, p=0.97, others=((text, 0.97), (" it", 0.02))) for text in ("Because", " only", " 8")]
+    unsure = TokenOdds(text=" of", p=0.31, others=((" experts", 0.44), (" of", 0.31), ("\n", 0.08), (" 位", 0.0004)))
+    rest = [
+        TokenOdds(text=text, p=0.07 if text == " 128" else 0.9) for text in (" 128", " experts", " are", " read.\n")
+    ]
+    screen = OddsScreen((*sure, unsure, *rest), keymap)
+    screen.board.at = 3
+    return screen
+
+
+async def list_presets(person: Person) -> None:
+    """The presets of somebody who writes and translates."""
+    await chat(person)
+    schema = AnswerFormat(kind="json_schema", text='{"type": "object"}')
+    for preset in (
+        Preset(name="editor", system_prompt="Make this text shorter, and keep its tone.", thinking=False),
+        Preset(name="extract", answer_format=schema, sampling=PartialSampling(temperature=0.0), model="qwen3-4b"),
+        Preset(
+            name="翻译", system_prompt="把我写的内容翻译成中文。", sampling=PartialSampling(top_k=40), max_tokens=900
+        ),
+    ):
+        write_preset(paths.presets_dir(), preset)
+    person.app.controller.configure(preset="editor")
+    await person.app.screen.run_action("presets")
 
 
 class Scene(NamedTuple):
@@ -79,6 +111,10 @@ SCENES = {
     "main-light": Scene(chat, "complete", theme="paper"),
     "main-selected": Scene(select_message, "copy · answer again", sizes=NARROW),
     "main-files": Scene(ask_about_files, "this is not text", sizes=NARROW),
+    "main-path": Scene(complete_path, "notes.md", sizes=NARROW),
+    "main-command": Scene(complete_command, "/monitor", sizes=NARROW),
+    "folder-files": Scene(choose_files, "✓", sizes=NARROW),
+    "prompts": Scene(find_prompt, "Sky", sizes=NARROW),
     "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
@@ -106,7 +142,11 @@ SCENES = {
     "rename": Scene(action("screen.rename"), "Rename"),
     "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
+    "odds": Scene(dialog(odds), "token 4", sizes=NARROW),
+    "presets": Scene(list_presets, "WHAT IT SETS", sizes=NARROW),
+    "answer-format": Scene(action("screen.answer_format"), "GBNF"),
     "conversations-found": Scene(search_conversations, "experts cost?"),
+    "find-text": Scene(find_text, "1/"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -136,7 +176,11 @@ IN_CHINESE = {
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
+    "odds": "第 4 个 token",
+    "presets": "内容",
+    "answer-format": "GBNF",
     "conversations-found": "experts cost?",
+    "find-text": "1/",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",
@@ -149,6 +193,10 @@ IN_CHINESE = {
     "main-light": "已完成",
     "main-editing": "编辑中",
     "main-files": "这不是文本",
+    "main-path": "notes.md",
+    "main-command": "/monitor",
+    "folder-files": "✓",
+    "prompts": "Sky",
     "main-prompt-read": "Meanwhile I type",
     "main-cpu-crashed": "关闭重排重新加载",
     "main-wide": "已完成",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,6 @@ from tests.recorded import (
 )
 from tui.app.bindings import Keymap
 from tui.app.screens.bench import BenchScreen
-from tui.app.screens.conversation_shelf import ConversationShelf
-from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.details import DetailsScreen
 from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
@@ -47,10 +45,6 @@ from tui.app.widgets.bench_board import BenchState, JobRow
 from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.start_page import StartPage
 from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
-from tui.chat.search.query import Hit, Part, Snippet, pattern
-from tui.chat.search.searcher import Results
-from tui.chat.search.wanted import Wanted
-from tui.chat.store import Summary
 from tui.config import paths
 from tui.config.keymap import resolve
 from tui.config.overlay import overlay
@@ -97,20 +91,6 @@ async def chat(person: Person) -> None:
     await person.app.store.create(CONVERSATION)
     await person.app.main.conversations.open_conversation(CONVERSATION.id)
     await person.ask(QUESTION)
-
-
-async def ask_about_files(person: Person) -> None:
-    """A question about files, and another one that is being written."""
-    home = Path.home()
-    (home / "src").mkdir()
-    (home / "lighthouse.md").write_text("The lamp burns oil.\n" * 40)
-    for name in ("lamp", "keeper", "rock", "sea"):
-        (home / "src" / f"{name}.py").write_text(f"# {name}\n" * 9)
-    (home / "灯塔笔记.txt").write_bytes("灯塔建在礁石上，夜里指引船只。".encode("gb18030"))
-    (home / "photo.png").write_bytes(b"\x89PNG\0")
-    await person.ask("What do @~/lighthouse.md and @~/src/ have in common?")
-    await person.type("And @~/灯塔笔记.txt or @~/photo.png with @~/lighthouse.md")
-    await person.wait_for(lambda: "photo.png" in person.screen_text())
 
 
 async def select_message(person: Person) -> None:
@@ -365,64 +345,6 @@ def tune_over(keymap: Keymap) -> ModalScreen[Any]:
         return Found()
 
     return TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, found, kept, keymap)
-
-
-async def list_conversations(person: Person) -> None:
-    await chat(person)
-    hour = 3600
-    chats = tuple(
-        Summary(
-            id=id,
-            title=title,
-            model_path=str(QWEN.path),
-            created_at=0,
-            updated_at=NOW.timestamp() - hours * hour,
-            n_turns=n,
-        )
-        for id, title, hours, n in (
-            ("c1", CONVERSATION.title, 1, 4),
-            ("c2", "中文的標題和一個問題", 26, 12),
-            ("c3", "A title that is longer than any column that it could ever stand in", 24 * 90, 2),
-        )
-    )
-
-    class Shelf(ConversationShelf):
-        async def list(self) -> tuple[Summary, ...]:
-            return chats
-
-        async def search(self, wanted: Wanted) -> AsyncGenerator[Results]:
-            yield Results(wanted=wanted, hits=HITS, is_whole=True)
-
-    flows = person.app.main.conversations
-    shelf = Shelf(person.app.controller, flows._write)
-    screen = ConversationsScreen(shelf, person.app.keymap, current="c1", now=lambda: NOW)
-    person.app.push_screen(screen)
-
-
-def _hit(conversation_id: str, text: str, role: str = "assistant", part: Part = "text") -> Hit:
-    lit = tuple(found.span() for found in pattern(("experts",)).finditer(text))
-    return Hit(
-        conversation_id=conversation_id,
-        turn_id=text,
-        role=role,
-        part=part,
-        created_at=0,
-        score=1,
-        snippet=Snippet(text, lit),
-    )
-
-
-HITS = (
-    _hit("c1", "Only a few experts are read for each token, and where all the experts of a layer lie says the router."),
-    _hit("c1", "So experts it is, of which eight are used", part="thinking"),
-    _hit("c3", "…and what do 中文的專家 experts cost?", "user"),
-)
-
-
-async def search_conversations(person: Person) -> None:
-    """Words were typed into the list."""
-    await list_conversations(person)
-    await person.press(*"experts")
 
 
 def action(name: str) -> Callable[[Person], Awaitable[None]]:

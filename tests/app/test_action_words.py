@@ -23,11 +23,12 @@ from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 
 VERBS = {
-    "Add", "Answer", "Archive", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare", "Compute",
-    "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find", "Fit", "Fold", "Go", "Help", "Import",
-    "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Pin", "Quit", "Raise", "Recall", "Redraw",
-    "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send",
-    "Show", "Sort", "Stop", "Suspend", "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload",
+    "Add", "Answer", "Archive", "Attach", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare",
+    "Complete", "Compute", "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find", "Fit",
+    "Fold", "Go", "Help", "Import", "Keep", "Limit", "Load", "Lower", "Make", "Mark", "Move", "New", "Open",
+    "Pause", "Pin", "Quit", "Raise", "Read", "Recall", "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset",
+    "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show", "Sort", "Stop", "Suspend", "Switch",
+    "Tag", "Toggle", "Tune", "Undo", "Unload", "Use", "Write",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 
@@ -47,6 +48,7 @@ def test_no_two_actions_that_are_live_together_have_one_name_unless_they_do_the_
         ("Change load settings", "load_settings", "card_load_settings"),
         ("Answer again", "regenerate", "message_regenerate"),
         ("Copy code", "copy_code", "message_copy_code"),
+        ("Copy as", "copy_as", "message_copy_as"),
         ("Select previous", "select_previous", "message_previous"),
         ("Select next", "select_next", "message_next"),
         ("Show engine log", "card_details", "log_view"),

@@ -138,7 +138,7 @@ async def test_a_new_conversation_begins_at_any_message(start: StartApp) -> None
         await person.ask("hello")
         await person.ask("ping")
         old = person.app.controller.conversation
-        await person.press("ctrl+up", "k", "k", "n")
+        await person.press("ctrl+up", "k", "k", "b")
         await person.wait_for(lambda: person.app.controller.conversation.id != old.id)
         assert said(person) == [turn.text for turn in old.turns[:2]]
         assert await person.ask("ping") == "pong"

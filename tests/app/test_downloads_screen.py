@@ -13,7 +13,7 @@ from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.downloads import AfterDownloads, DownloadsScreen
 from tui.app.screens.text_edit import LineEditScreen
 from tui.downloads.records import Problem
-from tui.session.events import Announcer
+from tui.session.announcer import Announcer
 from tui.session.fetching import Fetching
 
 

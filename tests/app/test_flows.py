@@ -115,6 +115,8 @@ async def test_a_conversation_is_renamed_and_exported(start: StartApp) -> None:
         await person.press("ctrl+s")
         await opened(person, "Export as")
         await person.press("j")
+        await opened(person, "Export to")
+        await person.press("enter")
         await person.wait_for(lambda: list(paths.exports_dir().glob("*.json")))
         [file] = paths.exports_dir().glob("*.json")
         assert "Hello! I am Tiny Qwen." in json.dumps(json.loads(file.read_text()))
@@ -129,10 +131,10 @@ async def test_an_exported_conversation_is_imported_by_its_path(start: StartApp,
     file = export.write(conversation, tmp_path, "json")
     async with start() as person:
         await person.app.run_action("screen.import")
-        await opened(person, "exported as JSON")
+        await opened(person, "by ChatGPT")
         person.app.screen.query_one(Input).value = str(tmp_path / "notes.json")
         await person.press("enter")
-        await opened(person, "This is not a conversation exported as JSON by llmtui")
+        await opened(person, "It is no file with conversations.")
         person.app.screen.query_one(Input).value = f"'{file}'"
         await person.press("enter")
         await person.wait_for(lambda: "Hello Ada." in person.screen_text())
@@ -148,7 +150,7 @@ async def test_a_conversation_is_imported_from_the_command_line(start: StartApp,
         await person.wait_for(lambda: [turn.text for turn in person.turns] == ["hello"])
     file.write_text("{}")
     async with start(model=None, import_file=file) as person:
-        await person.wait_for(lambda: f"{file} was not imported. This is not a conversation" in person.told)
+        await person.wait_for(lambda: f"{file} was not imported. It is no conversation" in person.told)
 
 
 async def test_what_another_program_wrote_is_imported_listed_opened_and_answered(

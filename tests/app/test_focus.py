@@ -47,7 +47,7 @@ def has_focus(field: Widget) -> bool:
 
 def means(person: Person, role: str) -> bool:
     """What is done to a message would be done to one of this role."""
-    meant = person.app.main.messages._meant()
+    meant = person.app.main.messages.meant()
     return meant is not None and meant.role == role
 
 

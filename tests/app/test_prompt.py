@@ -93,13 +93,13 @@ async def test_a_new_line_is_written_not_sent(key: str) -> None:
 
 
 async def test_keys_come_from_the_keymap() -> None:
-    keymap, problems = resolve({"send": "ctrl+j", "newline": "enter", "history_previous": "alt+p"})
+    keymap, problems = resolve({"send": "ctrl+j", "newline": "enter", "history_previous": "alt+q"})
     assert problems == []
     app = PromptApp(Prompt(keymap, past=["earlier"]))
     async with app.run_test() as pilot:
         await pilot.press("a", "enter", "b", "up", "up", "ctrl+j")
         assert app.sent == ["a\nb"]
-        await pilot.press("alt+p")
+        await pilot.press("alt+q")
         assert app.prompt.text == "a\nb"
 
 

@@ -16,6 +16,7 @@ from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import new_conversation, user_turn
+from tui.chat.place import Place
 from tui.config.state import StateStore
 
 WIDE = (200, 50)
@@ -40,6 +41,15 @@ async def with_three(person: Person) -> None:
     for number, title in enumerate(("Lighthouse", "Tides", "Foghorns")):
         await person.app.store.create(saved(title, 9 - number))
     await person.wait_for(lambda: titles(person) == ["Older", "Lighthouse", "Tides", "Foghorns"])
+
+
+async def test_pinned_ones_stand_first_and_archived_ones_are_out_of_the_way(start: StartApp) -> None:
+    async with start(size=WIDE) as person:
+        await with_three(person)
+        _, tides, foghorns = await person.app.store.list()
+        await person.app.store.place(foghorns.id, Place(is_pinned=True))
+        await person.app.store.place(tides.id, Place(is_archived=True))
+        await person.wait_for(lambda: titles(person) == ["Pinned", "Foghorns", "Older", "Lighthouse"])
 
 
 @pytest.mark.parametrize(("columns", "is_there"), [(120, False), (159, False), (160, True), (250, True)])

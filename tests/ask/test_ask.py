@@ -24,6 +24,8 @@ from tui.base.exit_codes import ExitCode
 from tui.chat.conversation import Conversation
 from tui.chat.store import Store
 from tui.config import paths
+from tui.config.presets import Preset, write_preset
+from tui.protocol.records import AnswerFormat
 
 HELLO = "Hello! I am Tiny Qwen. How can I help you today?"
 THOUGHT = "The user greets me. I should greet them back and offer help."
@@ -116,6 +118,20 @@ def test_an_answer_is_in_the_format_of_a_file(tmp_path: Path) -> None:
     assert isinstance(json.loads(again.stdout)["ok"], bool)
     done = llmtui("ask", "hello", *TINY, "--grammar", str(grammar), "--no-save")
     assert done.stdout in ("yes\n", "no\n") and done.stderr == ""
+
+
+def test_a_preset_says_how_to_ask_and_options_go_before_it() -> None:
+    yes = AnswerFormat(kind="gbnf", text='root ::= "yes"')
+    write_preset(paths.presets_dir(), Preset(name="yes", answer_format=yes, thinking=False, model=str(DENSE)))
+    done = llmtui("ask", "hello", "--preset", "yes", "-t", "1", "--system", "Be brief.")
+    assert (done.returncode, done.stdout) == (ExitCode.FINE, "yes\n")
+    (conversation,) = saved()
+    assert (conversation.preset, conversation.system_prompt, conversation.thinking) == ("yes", "Be brief.", False)
+    wrong = llmtui("ask", "hello", "--preset", "no")
+    assert wrong.returncode == ExitCode.USAGE and "There are: yes." in wrong.stderr
+    paths.user_settings_file().write_text('[chat]\npreset = "yes"\n')
+    assert llmtui("ask", "hello", *TINY).stdout == "yes\n"
+    assert llmtui("ask", "hello", *TINY, "--preset", "").stdout == f"{HELLO}\n"
 
 
 def test_a_format_that_is_not_kept_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.chat.imported import only
 from tests.chat.stored import done
 from tui.chat import conversation as chat
 from tui.chat import export, tree
@@ -164,7 +165,7 @@ async def test_an_export_as_json_keeps_the_tree_and_its_import_is_another_conver
     await grown.grow()
     whole = await store.whole(grown.id)
     file = export.write(whole.shown, tmp_path, "json", hidden=whole.hidden)
-    copy = export.read(file)
+    copy = only(file)
     await store.create(copy.shown, copy.hidden)
     assert [turn.text for turn in (await store.open(copy.shown.id)).turns] == ["q1 edited", "b1"]
     assert [node.words for node in await store.nodes(copy.shown.id)] == [

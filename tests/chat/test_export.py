@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from tests.chat.imported import only
 from tui.app import answer_phrases
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
+from tui.chat.foreign import reading
 from tui.protocol.records import PartialSampling, Timings
 
 TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
@@ -177,7 +179,7 @@ def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_pat
     conversation = talk(chat.user_turn("Why?"), chat.answer_turn("Qwen3"))
     file = export.write(conversation, tmp_path, "json")
 
-    found = export.read(file).shown
+    found = only(file).shown
 
     assert [(turn.text, turn.stop) for turn in found.turns] == [("Why?", None), ("", "crashed")]
     assert {found.id, *(turn.id for turn in found.turns)}.isdisjoint(
@@ -188,7 +190,7 @@ def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_pat
 def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("Buy milk")
     with (tmp_path / "model.gguf").open("wb") as model:
-        model.truncate(export.MAX_BYTES + 1)
+        model.truncate(reading.MOST_BYTES + 1)
     os.mkfifo(tmp_path / "fifo")
     for name, says in {
         "gone.json": "There is no such file",
@@ -196,12 +198,12 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
         "notes.json/x": "There is no such file",
         ".": "It is a folder",
         "x" * 300: "It cannot be read: File name too long",
-        "notes.json": "not a conversation",
-        "model.gguf": "more than a conversation",
-        "fifo": "not a conversation",
+        "notes.json": "no file with conversations",
+        "model.gguf": "It has more than 1024 MiB",
+        "fifo": "no file with conversations",
     }.items():
         with pytest.raises(export.ImportProblem, match=says):
-            export.read(tmp_path / name)
+            only(tmp_path / name)
 
 
 def test_an_export_holds_no_command_for_a_terminal_and_says_how_much_was_left_out(tmp_path: Path) -> None:

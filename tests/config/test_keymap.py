@@ -82,6 +82,7 @@ def test_keys_are_defaults_that_plain_terminals_send() -> None:
     sent += [f"\x1b[1;5{final}" for final in "ABCDHF"]
     sent += ["\x1b[5;5~", "\x1b[6;5~"]
     sent += [f"\x1b[1;2{final}" for final in "PQRS"]  # shift with f1 to f4
+    sent += [f"\x1b[{number};2~" for number in (15, 17, 18, 19, 20, 21, 23, 24)]  # and with f5 to f12
     arrive = set()
     for sequence in sent:
         parser = XTermParser()
@@ -105,9 +106,9 @@ def test_without_changes_the_defaults_hold() -> None:
 
 
 def test_keys_are_changed_added_and_taken_away() -> None:
-    keymap, problems = resolve({"help": "f17", "stop": ["esc", "F18"], "log_view": [], "export": ""})
+    keymap, problems = resolve({"help": "f21", "stop": ["esc", "F22"], "log_view": [], "export": ""})
     assert problems == []
-    assert (keymap["help"], keymap["stop"]) == (("f17",), ("escape", "f18"))
+    assert (keymap["help"], keymap["stop"]) == (("f21",), ("escape", "f22"))
     assert (keymap["log_view"], keymap["export"]) == ((), ())
     assert keymap["quit"] == ("ctrl+q",)
 
@@ -119,7 +120,7 @@ def test_two_actions_may_swap_their_keys() -> None:
 
 
 def test_an_unknown_action_is_reported_with_the_nearest_one() -> None:
-    keymap, problems = resolve({"pick_modell": "f17"}, file=Path("settings.toml"))
+    keymap, problems = resolve({"pick_modell": "f21"}, file=Path("settings.toml"))
     assert keymap == default_keymap()
     assert str(problems[0]) == (
         'settings.toml: keys.pick_modell: is unknown, so it is ignored. Did you mean "pick_model"?'
@@ -127,7 +128,7 @@ def test_an_unknown_action_is_reported_with_the_nearest_one() -> None:
 
 
 def test_an_unknown_key_is_refused() -> None:
-    assert '"ctrl+foo"' in refused({"help": ["f17", "ctrl+foo"]}, "help")
+    assert '"ctrl+foo"' in refused({"help": ["f21", "ctrl+foo"]}, "help")
     assert "is kept" in refused({"help": "hyperspace+x"}, "help")
 
 
@@ -155,8 +156,8 @@ def test_a_key_may_be_used_again_in_a_scope_that_is_never_live_with_it() -> None
 
 
 def test_of_two_changes_to_one_key_the_first_is_taken() -> None:
-    keymap, problems = resolve({"help": "f17", "theme": "f17"})
-    assert (keymap["help"], keymap["theme"]) == (("f17",), ("f8",))
+    keymap, problems = resolve({"help": "f21", "theme": "f21"})
+    assert (keymap["help"], keymap["theme"]) == (("f21",), ("f8",))
     assert [problem.key for problem in problems] == ["keys.theme"]
 
 

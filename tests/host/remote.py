@@ -27,7 +27,7 @@ EventT = TypeVar("EventT", bound=events.SessionEvent)
 class Front:
     """One front end. Answers are those that the models were trained to give."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_separate: bool = False) -> None:
         file = paths.user_settings_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n")
@@ -36,7 +36,7 @@ class Front:
         self.store = Store(paths.database_file())
         state = StateStore()
         state.read()
-        self.session = RemoteSession(settings, state, self.store, Options(), self._reach)
+        self.session = RemoteSession(settings, state, self.store, Options(), self._reach, is_separate=is_separate)
         self.told: list[events.AnySessionEvent] = []
         self.session.listen(self.told.append)
 
@@ -93,9 +93,9 @@ class Front:
 
 
 @asynccontextmanager
-async def front(*, ends: bool = False) -> AsyncIterator[Front]:
+async def front(*, ends: bool = False, is_separate: bool = False) -> AsyncIterator[Front]:
     """A front end that has joined; in the end it leaves, and with `ends` ends the session."""
-    one = Front()
+    one = Front(is_separate=is_separate)
     try:
         await one.session.connect()
         await one.session.start()

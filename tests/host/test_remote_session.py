@@ -205,3 +205,25 @@ async def test_what_cannot_be_sent_is_told_as_a_load_that_failed() -> None:
         one.begin_load(Path(os.fsdecode(b"/models/\xff.gguf")))
         assert one.heard(events.LoadFailed)[-1].info.kind == "model_unreadable"
         assert msgspec.structs.asdict(one.heard(events.LoadFailed)[-1].info)["detail"]
+
+
+async def test_a_separate_session_has_its_own_conversation_and_finds_the_model_loaded() -> None:
+    async with front() as one:
+        await one.load()
+        await one.ask("hello")
+        async with front(ends=True, is_separate=True) as two:
+            assert not two.turns and two.session.conversation.id != one.session.conversation.id
+            await until(lambda: two.session.can_answer)
+            assert two.session.engine.pid == one.session.engine.pid and two.session.model.path == DENSE
+            two.session.queue.send("hello")
+            one.session.queue.send("hello")
+            await until(
+                lambda: len(two.turns) == 2 and two.turns[-1].stop and len(one.turns) == 4 and one.turns[-1].stop
+            )
+            two.cut()  # it comes back to its own
+            await two.session.settled()
+            assert len(two.turns) == 2 and two.session.has_keys and one.session.has_keys
+        # Who comes now takes up the one that nobody follows.
+        await one.session.settled()
+    async with front(ends=True) as again:
+        assert len(again.turns) == 4

@@ -19,9 +19,10 @@ from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.models.library import inspect
 from tui.protocol.death import examine
 from tui.protocol.messages import ContextRestored, Delta, Hello, Prefill, Started
-from tui.protocol.records import ErrorInfo, Timings
+from tui.protocol.records import ErrorInfo, Timings, TokenOdds
 from tui.session import events
-from tui.session.events import Announcer, PhaseChanged, decode, encode
+from tui.session.announcer import Announcer
+from tui.session.events import PhaseChanged, decode, encode
 from tui.session.loads import Reload
 from tui.session.speed import SpeedNow
 from tui.session.standing import ModelStands, SessionStands
@@ -80,6 +81,7 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     events.AnswerEnded(turn=TURN),
     events.DraftModelLeftOut(why="It has another vocabulary."),
     events.TuningOffered(name="a", seconds=110.0),
+    events.OddsTold(turn_id="a", tokens=(TokenOdds(text="é", p=0.5, others=(("é", 0.5),)),)),
     events.AnswerRefused(info=ErrorInfo(kind="context_overflow", detail="", n_prompt=90, n_ctx=64, n_drop=2)),
     events.MachineRead(
         host=HostSample(time=1.0, ram_total_bytes=16 << 30),

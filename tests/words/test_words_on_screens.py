@@ -49,6 +49,8 @@ QUOTED = (
     "A title that is longer than any column that it could ever stand in",
     "What do lighthouse.md and ~/src/ have in common? And ~/灯塔笔记.txt or ~/photo.png with lighthouse.md",
     "src/lamp.py src/keeper.py src/rock.py src/sea.py a counted reply",
+    "See ~/notes.md ~/src/ README.md app/main.py app/widgets/prompt.py base/text.py /mo /model /models /monitor",
+    "Why is the sky blue? Review this code: be strict Sky Code",
     "Lighthouse story Older than the four that are shown 4 of 6 runs",
     "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",
 )

@@ -65,6 +65,8 @@ def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
         parts.append(tr("repeated itself") if turn.is_loop else tr(STOPS[turn.stop]))
     if turn.is_incomplete:
         parts.append(tr("not in its format to the end"))
+    if turn.edited_at:
+        parts.append(tr("edited by hand"))
     if turn.swapped_bytes:
         parts.append(tr("swapped {size}", size=format.size(turn.swapped_bytes)))
     for reload in reloads:

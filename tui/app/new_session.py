@@ -27,7 +27,9 @@ def new_session(settings: Settings, state: StateStore, store: Store, options: Ap
 
             return await reach(is_made=is_made)
 
-        return RemoteSession(settings, state, store, options, reach, otherwise=session_here(settings))
+        return RemoteSession(
+            settings, state, store, options, reach, is_separate=options.separate, otherwise=session_here(settings)
+        )
     from tui.session.controller import Controller
 
     return Controller(settings, state, store, options)

@@ -12,7 +12,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from textual import constants, events
@@ -43,6 +43,10 @@ _SIZE = (80, 25)
 """Columns and rows of a terminal that does not tell."""
 
 
+def _unheard(_number: int, _frame: object) -> None:
+    """A signal that is meant for somebody else."""
+
+
 async def _at_once() -> None:
     """Nothing is to be done before."""
 
@@ -63,6 +67,8 @@ class ModesDriver(LinuxDriver):
         self._loop_thread = threading.get_ident()
         self._is_away = False
         """The terminal is someone else's: the process is stopped, or runs in the background."""
+        self._is_lent = False
+        """Another program of this job has the terminal."""
         self._was_continued = False
         self._return: asyncio.TimerHandle | None = None
         self.is_told = True
@@ -272,6 +278,26 @@ class ModesDriver(LinuxDriver):
     def _note_continued(self, _number: int, _frame: object) -> None:
         self._was_continued = True
 
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Give the terminal to another program of this job until that has ended. Its keys that interrupt and stop are
+        meant for it: an interruption does nothing here, and ctrl+z stops both, as `fg` lets both go on."""
+        if self._is_away or self._output is None:
+            yield
+            return
+        before = {number: signal.signal(number, _unheard) for number in (signal.SIGINT, signal.SIGQUIT)}
+        self._is_lent = True
+        self._leave_terminal()
+        self._loop.remove_signal_handler(signal.SIGTSTP)  # which lets it do what it does by default
+        try:
+            yield
+        finally:
+            self._is_lent = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._watch_signals()
+            self._come_back()
+
     def _leave_terminal(self) -> None:
         self._is_away = True
         self._app._suspend_signal()
@@ -283,7 +309,7 @@ class ModesDriver(LinuxDriver):
         if self._was_continued:  # as `stop_process` knows already
             self._was_continued = False
             return
-        if not is_terminal(self.fileno):
+        if self._is_lent or not is_terminal(self.fileno):
             return
         if not self._is_away and not self._is_in_front:
             # Stopped by somebody else, and let go on in the background: the terminal is not ours to put in order.

@@ -14,7 +14,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.oserrors import os_reason
 from tui.base.stdout import CannotWrite
 from tui.host import client
-from tui.host.client import HostLine
+from tui.host.client import HostLine, Reached
 from tui.host.meeting import HostProblem
 from tui.host.messages import Caught, Closed, FollowHost, Happened, Rested
 from tui.host.scene import Scene, after
@@ -25,18 +25,18 @@ from tui.shell.trouble import complain, say
 from tui.words import tr
 
 
-def attach(session: str = "") -> ExitCode:
+def attach(session: str = "", reach: Reached = client.reach, machine: str = "") -> ExitCode:
     """Print it to its end, that of the session with this id or of the one that was asked last; how that went. Raises
     `CannotWrite`, and `BrokenPipeError` when whoever read has left."""
-    return signals.run(_attach(session))
+    return signals.run(_attach(session, reach, machine))
 
 
-async def _attach(session: str) -> ExitCode:
+async def _attach(session: str, reach: Reached, machine: str) -> ExitCode:
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     output = Output(sys.stdout.fileno(), lambda error: None if failed.done() else failed.set_exception(error))
     stream = TextStream(output, sys.stdout)
     viewer = Viewer(stream.write, stream.end)
-    following = asyncio.create_task(follow(viewer, session))
+    following = asyncio.create_task(follow(viewer, session, reach, machine))
     try:
         both: list[asyncio.Future[Any]] = [following, failed]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -69,26 +69,26 @@ async def _attach(session: str) -> ExitCode:
     return ExitCode.FINE
 
 
-async def follow(viewer: Viewer, session: str = "") -> bool:
+async def follow(viewer: Viewer, session: str = "", reach: Reached = client.reach, machine: str = "") -> bool:
     """Show it to its end, over as many lines as it takes; False where there is no host. Raises `HostProblem` when the
     host ends before the answer does."""
-    line = await client.find()
+    line = await reach(is_made=False)
     if line is None:
         return False
     while True:
         try:
             async with line:
                 return await _heard(line, viewer, session)
-        except HostProblem:
+        except HostProblem as problem:
             # One that had too much to say for how slowly it was read has cut the line, and is still there.
-            again = await client.find()
-            if again is None:
-                raise
+            again = await client.reached_again(reach, machine, lambda _: None)
+            if again is None or again.pid != line.pid:
+                raise problem from None
             line = again
 
 
 async def _heard(line: HostLine, viewer: Viewer, session: str) -> bool:
-    line.send(FollowHost(after=viewer.number, session=session))
+    line.send(FollowHost(after=viewer.number, session=viewer.session or session))
     while not isinstance(message := await line.next(), Rested):
         if isinstance(message, Closed):
             raise NoSuchSession(message.sentence)
@@ -110,6 +110,8 @@ class Viewer:
         self.number = -1
         """Of the last event that was heard, directly or as part of a scene; -1 for none."""
         self.scene = Scene()
+        self.session = ""
+        """What the host calls the session that is followed; empty until it has said."""
         self._turn = ""
         self._written = ""
         self.has_begun = False
@@ -118,7 +120,7 @@ class Viewer:
     def take(self, message: Caught | Happened) -> None:
         """What comes next."""
         if isinstance(message, Caught):
-            self.scene = decode_scene(message.scene)
+            self.scene, self.session = decode_scene(message.scene), message.session
         else:
             self.scene = after(self.scene, decode(message.event))
         self.number = message.number

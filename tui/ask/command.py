@@ -16,18 +16,20 @@ from tui.ask.reply import Reply
 from tui.base.exit_codes import ExitCode
 from tui.base.oserrors import os_reason
 from tui.base.stdout import CannotWrite
-from tui.chat.conversation import Turn, encodable
+from tui.chat.conversation import Turn, encodable, new_id
 from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.logfile import log_to_file
 from tui.config.options import AskOptions
+from tui.config.presets import Preset, read_preset
 from tui.config.settings import Settings, load_settings
 from tui.config.state import StateStore
 from tui.files.reading import MOST_BYTES
 from tui.host import client
-from tui.host.client import HostLine
+from tui.host.client import HostEnded, HostLine, Reached, reached_again
 from tui.host.meeting import HostProblem
-from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking
+from tui.host.messages import AskHost, Begun, Caught, Closed, Happened, Remark, StopAsking
+from tui.host.scene import decode as decode_scene
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
 from tui.session.events import decode
@@ -67,6 +69,9 @@ class _Ask:
         """Nobody is there any more who could want the answer to stop."""
         self._saved_id = ""
         """Of the conversation; empty while it is not saved."""
+        self._reach: Reached = client.reach
+        self._key, self._number = new_id(), 0
+        """Of the question, for a host, and of the last event of it that was heard."""
 
     async def run(self) -> ExitCode:
         """How it went."""
@@ -76,7 +81,7 @@ class _Ask:
         try:
             prompt = await self._prompt()
             files = await aside(lambda: files_of(self._options.files, MOST_BYTES - len(prompt)))
-            question = Question.of(self._options, prompt, files)
+            question = Question.of(self._options, prompt, files, await self._preset())
             self._asking = asyncio.create_task(self._answered(question))
             await self._asking
         except asyncio.CancelledError:
@@ -138,29 +143,65 @@ class _Ask:
             self._line.clear()
         return encodable(prompt_of(self._options.question, piped, bool(self._options.files)))
 
+    async def _preset(self) -> Preset | None:
+        """That of new conversations, where the settings have one."""
+        name = self._settings.chat.preset
+        if not name or self._options.continue_last or self._options.preset is not None:
+            return None
+        preset, problems = await aside(lambda: read_preset(paths.presets_dir(), name))
+        for problem in problems:
+            self._reply.say(str(problem))
+        return preset
+
     async def _answered(self, question: Question) -> None:
         """By the host that runs, or is wanted, else here."""
         if (host := await self._host()) is None:
             await self._ask(question)
             return
-        async with host:
+        first = host
+        while True:
             try:
-                host.send(AskHost(question=question, language=language()))
-            except UnicodeEncodeError:  # bytes of the command line that are no text
-                raise CannotAsk(ExitCode.USAGE, tr("What was given is not UTF-8 text. Write it again.")) from None
-            try:
-                await self._hear(host)
-            except asyncio.CancelledError:
-                if self._is_terminal_lost:  # it is written to its end, for who attaches
-                    raise
-                host.send(StopAsking())
-                with contextlib.suppress(TimeoutError, CannotAsk, HostProblem):
-                    async with asyncio.timeout(_STOP_S):
-                        await self._hear(host)
+                async with host:
+                    await self._ask_there(host, question)
+            except HostEnded as ended:  # or only the line to it
+                host = await self._again(first, ended)
+            else:
+                return
+
+    async def _ask_there(self, host: HostLine, question: Question) -> None:
+        try:
+            host.send(AskHost(question=question, language=language(), key=self._key, after=self._number))
+        except UnicodeEncodeError:  # bytes of the command line that are no text
+            raise CannotAsk(ExitCode.USAGE, tr("What was given is not UTF-8 text. Write it again.")) from None
+        try:
+            await self._hear(host)
+        except asyncio.CancelledError:
+            if self._is_terminal_lost:  # it is written to its end, for who attaches
                 raise
+            host.send(StopAsking())
+            with contextlib.suppress(TimeoutError, CannotAsk, HostProblem):
+                async with asyncio.timeout(_STOP_S):
+                    await self._hear(host)
+            raise
+
+    async def _again(self, first: HostLine, ended: HostEnded) -> HostLine:
+        """Another line to the same host; another machine is tried until it is reached. Raises `HostEnded`."""
+        line = await reached_again(self._reach, self._options.host, lambda text: self._line.put(text))
+        if line is None or line.pid != first.pid:
+            raise ended
+        self._line.clear()
+        return line
 
     async def _host(self) -> HostLine | None:
         """None where none is wanted, or for settings that are not its own. Raises `HostProblem`."""
+        if self._options.host:
+            from tui.host.ssh import Far, reached
+
+            self._line.put(tr("connecting to {target}", target=self._options.host))
+            self._reach = reached(Far.of(self._options.host, self._settings.session), may_ask_again=True)
+            line = await self._reach(is_made=True)
+            self._line.clear()
+            return line
         is_wanted = self._options.stays_loaded or self._settings.session.keep_loaded
         if self._options.settings_file is not None or self._options.software_vulkan:
             if self._options.stays_loaded:
@@ -186,8 +227,12 @@ class _Ask:
                     reply.begin(name, loaded)
                 case Remark(sentence=sentence):
                     reply.say(sentence)
-                case Happened(event=event):
+                case Happened(event=event, number=number):
+                    self._number = number
                     reply.hear(decode(event))
+                case Caught(scene=scene, number=number):
+                    self._number = number
+                    reply.catch_up(decode_scene(scene))
                 case Closed(code=code, sentence=sentence, conversation=conversation):
                     self._saved_id = conversation
                     if code:

@@ -15,6 +15,7 @@ from tui.base.text import clean_piece
 from tui.chat.conversation import Turn
 from tui.config.biastext import left_out
 from tui.config.options import AskOptions
+from tui.host.scene import Scene
 from tui.protocol.messages import Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
 from tui.session import events
@@ -37,6 +38,8 @@ class Reply:
         self._name = ""
         self.loaded: Loaded | None = None
         self.started: Started | None = None
+        self._written = ""
+        """Of the answer so far."""
         self.turn: Turn | None = None
         """The answer as it is saved."""
         self.failure: tuple[ExitCode, str] | None = None
@@ -89,6 +92,20 @@ class Reply:
             case events.AnswerRefused(info=info):
                 self.fail(*self._refusal(info))
 
+    def catch_up(self, scene: Scene) -> None:
+        """What was missed while the line was broken is not all kept: take it from how it stands now."""
+        turn = scene.answer
+        if turn is None:
+            return
+        more = turn.text[len(self._written) :] if turn.text.startswith(self._written) else turn.text
+        if more and not self._options.as_json:
+            self._line.clear()
+            self._thoughts.end()
+            self._answer.write(more)
+        self._written = turn.text
+        if turn.stop is not None:
+            self._end(turn)
+
     def fail(self, code: ExitCode, sentence: str) -> None:
         """There will be no whole answer. What is said first counts."""
         self.failure = self.failure or (code, sentence)
@@ -120,13 +137,16 @@ class Reply:
         self._line.clear()
         if delta.kind == "thinking":
             self._thoughts.write(delta.text)
-        elif self._options.as_json:
+            return
+        self._written += delta.text
+        if self._options.as_json:
             self._line.put(tr("answering… {n} tok", n=f"{delta.n_decode:,}"))
         else:
             self._thoughts.end()
             self._answer.write(delta.text)
 
     def _recast(self) -> None:
+        self._written = ""
         if self._answer.has_begun:
             self._answer.end()
             self.say(tr("What came so far was the model's thinking; its answer follows."))

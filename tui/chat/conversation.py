@@ -15,7 +15,7 @@ import msgspec
 from tui.base.text import fit_columns, one_line
 from tui.chat import tree
 from tui.files.attachment import Attachment, with_files
-from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, Message, PartialSampling, Role, Sampling, StopReason, Timings
 from tui.words import mark, tr
 
 TurnStop = StopReason | Literal["crashed"]
@@ -24,6 +24,24 @@ TurnStop = StopReason | Literal["crashed"]
 TITLE_COLUMNS = 48
 UNTITLED = mark("New conversation")
 """The title of a conversation that has none."""
+
+
+class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer was asked for with, and how it came."""
+
+    sampling: Sampling
+    """Its seed is the one that was drawn with; -1 where that is not known."""
+    thinking: bool = True
+    effort: str = ""
+    thinking_budget: int = 0
+    """Tokens; 0 for none."""
+    max_tokens: int = 0
+    """0 for no limit."""
+    n_ctx: int = 0
+    pace: tuple[float, ...] = ()
+    """Tokens per second over its time, the oldest first."""
+    pace_s: float = 0.0
+    """Seconds between two of them."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +77,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The answer ended before it was what the conversation's `answer_format` asks for."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
+    made_with: MadeWith | None = None
+    """Of an answer; None where it was not noted."""
     edited_at: float = 0.0
     """Unix time at which a person changed the words of the answer; 0 where they are the model's."""
     files: tuple[Attachment, ...] = ()
@@ -162,6 +182,12 @@ def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
     return Turn(id=new_id(), role="assistant", text="", created_at=time.time(), model=model, backend=tuple(backend))
 
 
+def taken_up(turn: Turn, model: str) -> Turn:
+    """An answer that ended, as it is when `model` goes on with it."""
+    both = turn.model if turn.model == model else f"{turn.model} → {model}"
+    return msgspec.structs.replace(turn, stop=None, error=None, is_loop=False, model=both)
+
+
 def edited_answer(turn: Turn, text: str) -> Turn:
     """Another answer, with the words that a person gave it in place of the model's."""
     now = time.time()
@@ -234,6 +260,14 @@ def last_answer(conversation: Conversation) -> Turn | None:
     """The answer that regenerate would replace: the last turn, when a model wrote it."""
     last = conversation.turns[-1] if conversation.turns else None
     return last if last is not None and last.role == "assistant" else None
+
+
+def unfinished_answer(conversation: Conversation) -> Turn | None:
+    """The last answer, where it ended before the model had said all, or a person has changed it, and can go on."""
+    last = last_answer(conversation)
+    if last is None or last.is_streaming or not (last.text.strip() or last.reasoning.strip()):
+        return None
+    return last if last.stop != "stop" or last.edited_at else None
 
 
 def copy_with_new_ids(conversation: Conversation) -> Conversation:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import time
 import unicodedata
 from pathlib import Path
@@ -22,9 +21,8 @@ import wcwidth
 
 from tui.base import format, private
 from tui.base.newfile import NewFile
-from tui.base.oserrors import os_reason
 from tui.base.text import clean, fit_columns, n_harmful, one_line
-from tui.chat.conversation import Conversation, Turn, TurnStop, WholeConversation, copy_whole_with_new_ids, encodable
+from tui.chat.conversation import Conversation, Turn, TurnStop, WholeConversation, encodable
 from tui.chat.mending import mended, mended_turn, moment
 from tui.files.attachment import Attachment, fenced
 from tui.files.reading import MOST_BYTES as MOST_FILE_CHARS
@@ -32,16 +30,14 @@ from tui.words import mark, tr, trn
 
 FORMAT = "llmtui-conversation"
 VERSION = 1
-MAX_BYTES = 64 << 20
-"""Of a file that is imported: far more than any conversation has. A model that is named by mistake is not read."""
 MAX_TURN_CHARS = 4 << 20
 """Of one message that is imported: what can be laid out while somebody waits."""
 MAX_TURNS = 20_000
 MAX_NAME_BYTES = 120
 """Of a file name without its ending; file systems take 255 bytes in all, encrypted ones about 140."""
 
-Kind = Literal["markdown", "json"]
-_ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
+Kind = Literal["markdown", "html", "json"]
+ENDINGS: dict[Kind, str] = {"markdown": ".md", "html": ".html", "json": ".json"}
 _STOPS: dict[TurnStop, str] = {
     "stop": mark("complete"),
     "length": mark("length limit"),
@@ -91,11 +87,11 @@ def to_json(conversation: Conversation, hidden: tuple[Turn, ...] = ()) -> str:
 def from_json(text: str | bytes) -> WholeConversation:
     """What `to_json` wrote, ids included; see `conversation.copy_whole_with_new_ids`. ImportProblem."""
     try:
-        text = _as_text(text)
+        text = as_text(text)
         header = msgspec.json.decode(text, type=_ExportHeader)
     except _NOT_READ as error:
         raise ImportProblem(
-            tr("This is not a conversation exported as JSON by llmtui: {why}.", why=_why(error))
+            tr("This is not a conversation exported as JSON by llmtui: {why}.", why=why(error))
         ) from error
     if header.format != FORMAT:
         named = fit_columns(one_line(header.format[:200]), 40)
@@ -114,7 +110,7 @@ def from_json(text: str | bytes) -> WholeConversation:
     try:
         file = msgspec.json.decode(text, type=_ExportFile)
     except _NOT_READ as error:
-        raise ImportProblem(tr("This conversation is damaged: {why}.", why=_why(error))) from error
+        raise ImportProblem(tr("This conversation is damaged: {why}.", why=why(error))) from error
     turns = (*file.conversation.turns, *file.hidden)
     longest = max((len(turn.text) + len(turn.reasoning) for turn in turns), default=0)
     if any(sum(len(one.text) for one in turn.files) > MOST_FILE_CHARS for turn in turns):
@@ -138,7 +134,7 @@ def from_json(text: str | bytes) -> WholeConversation:
     return WholeConversation(shown=mended(file.conversation), hidden=tuple(map(mended_turn, file.hidden)))
 
 
-def _as_text(data: str | bytes) -> str:
+def as_text(data: str | bytes) -> str:
     """JSON as other programs write it, too: with a byte order mark, in UTF-16, with half a surrogate pair, or with
     bytes that are no UTF-8, of which a question mark is left."""
     text = data if isinstance(data, str) else None
@@ -150,33 +146,13 @@ def _as_text(data: str | bytes) -> str:
     return _HALF_PAIR.sub(lambda found: found[0] if found[2] else f"{found[1]}\\ufffd", text) if "\\u" in text else text
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """What reading JSON says, in a line."""
     if isinstance(error, RecursionError):
         return tr("it is nested too deeply")
     if isinstance(error, MemoryError):
         return tr("there is not enough memory to read it")
     return fit_columns(one_line(str(error)[:1000]), 160).rstrip(".")
-
-
-def read(file: Path) -> WholeConversation:
-    """The conversation in a file that `write` made as JSON, as a new one with ids of its own. Raises ImportProblem."""
-    try:
-        about = file.stat()
-        if stat.S_ISDIR(about.st_mode):
-            raise ImportProblem(tr("It is a folder: give the path of a .json file in it."))
-        if not stat.S_ISREG(about.st_mode):
-            raise ImportProblem(tr("This is not a conversation exported as JSON by llmtui."))
-        if about.st_size > MAX_BYTES:
-            raise ImportProblem(
-                tr("It has more than {most} MiB, which is more than a conversation may have.", most=MAX_BYTES >> 20)
-            )
-        text = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        raise ImportProblem(tr("There is no such file.")) from error
-    except OSError as error:
-        raise ImportProblem(tr("It cannot be read: {why}.", why=os_reason(error))) from error
-    return copy_whole_with_new_ids(from_json(text))
 
 
 def to_markdown(conversation: Conversation, *, thinking: bool = True, stats: bool = False) -> str:
@@ -203,9 +179,9 @@ def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str
         parts.append(f"## {tr('System')}")
         parts.append(_closed(conversation.system_prompt))
     for turn in conversation.turns:
-        parts.append(f"## {_speaker(turn)}")
+        parts.append(f"## {speaker(turn)}")
         if thinking and turn.reasoning.strip():
-            parts.append(f"<details>\n<summary>{_thought(turn)}</summary>")
+            parts.append(f"<details>\n<summary>{thought(turn)}</summary>")
             parts.append(_closed(re.sub(r"<(?=/?(?:details|summary)\b)", "&lt;", turn.reasoning, flags=re.IGNORECASE)))
             parts.append("</details>")
         for file in turn.files:
@@ -217,7 +193,7 @@ def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str
         if turn.error:
             parts.append(f"> **{_one_line(turn.error)}**")
         if stats and turn.role == "assistant":
-            parts.append(f"*{_figures(turn)}*")
+            parts.append(f"*{figures(turn)}*")
     return "\n\n".join(parts) + "\n"
 
 
@@ -232,14 +208,47 @@ def write(
 ) -> Path:
     """Export into a new file of `folder`, named after the title; gives its path. Either the whole file appears or
     none, and no file is ever overwritten. Raises OSError."""
-    if kind == "json":
-        text = to_json(conversation, hidden)
-    else:
-        text = to_markdown(conversation, thinking=thinking, stats=stats)
+    data = _data(conversation, kind, thinking=thinking, stats=stats, hidden=hidden)
     private.folder(folder)
     with NewFile(folder) as new:
-        new.stream.write(text.encode("utf-8", errors="replace"))
-        return _named(new, folder, file_name(conversation.title), _ENDINGS[kind])
+        new.stream.write(data)
+        return _named(new, folder, file_name(conversation.title), ENDINGS[kind])
+
+
+def free_path(folder: Path, title: str, kind: Kind) -> Path:
+    """A name in this folder that is free now."""
+    name, ending, count = file_name(title), ENDINGS[kind], 1
+    path = folder / f"{name}{ending}"
+    while path.exists():
+        count += 1
+        path = folder / f"{name} ({count}){ending}"
+    return path
+
+
+def write_to(conversation: Conversation, file: Path, kind: Kind, *, hidden: tuple[Turn, ...] = ()) -> Path:
+    """Export into this file, which may be anywhere and must not be there yet; its folder is made where it is missing.
+    Figures are written below the answers. Either the whole file appears or none. Raises OSError, among them
+    FileExistsError."""
+    data = _data(conversation, kind, thinking=True, stats=True, hidden=hidden)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NewFile(file.parent) as new:
+        new.stream.write(data)
+        new.become_new(file)
+    return file
+
+
+def _data(
+    conversation: Conversation, kind: Kind, *, thinking: bool, stats: bool, hidden: tuple[Turn, ...] = ()
+) -> bytes:
+    if kind == "json":
+        text = to_json(conversation, hidden)
+    elif kind == "html":
+        from tui.chat.html import to_html  # which takes a while to import
+
+        text = to_html(conversation, thinking=thinking, stats=stats)
+    else:
+        text = to_markdown(conversation, thinking=thinking, stats=stats)
+    return text.encode("utf-8", errors="replace")
 
 
 def file_name(title: str) -> str:
@@ -275,7 +284,8 @@ def _is_unsafe(char: str) -> bool:
     return char in '/\\:*?"<>|' or unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
-def _speaker(turn: Turn) -> str:
+def speaker(turn: Turn) -> str:
+    """Who says it."""
     match turn.role:
         case "user":
             return tr("You")
@@ -285,13 +295,14 @@ def _speaker(turn: Turn) -> str:
             return _one_line(turn.model) or tr("Assistant")
 
 
-def _thought(turn: Turn) -> str:
+def thought(turn: Turn) -> str:
+    """How long was thought: "Thought for 3.2 s · 96 tokens"."""
     if turn.is_thought_cut:
         return trn("Thought cut after {n} token", "Thought cut after {n} tokens", turn.n_reasoning)
     time_taken = format.duration(turn.reasoning_s)
-    thought = tr("Thought for {time}", time=time_taken) if turn.reasoning_s else tr("Thought")
+    told = tr("Thought for {time}", time=time_taken) if turn.reasoning_s else tr("Thought")
     tokens = [trn("{n} token", "{n} tokens", turn.n_reasoning)] if turn.n_reasoning else []
-    return " · ".join([thought, *tokens])
+    return " · ".join([told, *tokens])
 
 
 def _file(file: Attachment) -> str:
@@ -300,21 +311,24 @@ def _file(file: Attachment) -> str:
     return f"{name} ({format.size(file.n_bytes)})" if file.n_bytes else name
 
 
-def _figures(turn: Turn) -> str:
-    figures = []
+def figures(turn: Turn) -> str:
+    """What is known of how an answer was made, in a line."""
+    known = []
     if turn.timings is not None:
-        figures.append(trn("{n} token", "{n} tokens", turn.timings.n_decode))
+        known.append(trn("{n} token", "{n} tokens", turn.timings.n_decode))
         if any(turn.speeds):
             moved = zip(turn.backend, turn.speeds, strict=False)
-            figures.append(" → ".join(f"{where} {format.speed(tps)}" for where, tps in moved) + " tok/s")
+            known.append(" → ".join(f"{where} {format.speed(tps)}" for where, tps in moved) + " tok/s")
         elif turn.timings.decode_tps:
-            figures.append(f"{format.speed(turn.timings.decode_tps)} tok/s")
+            known.append(f"{format.speed(turn.timings.decode_tps)} tok/s")
         if turn.timings.ttft_s:
-            figures.append(tr("ttft {time}", time=format.duration(turn.timings.ttft_s)))
-    figures.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
+            known.append(tr("ttft {time}", time=format.duration(turn.timings.ttft_s)))
+    known.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
-        figures.append(tr("repeated itself"))
-    return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])
+        known.append(tr("repeated itself"))
+    if turn.edited_at:
+        known.append(tr("edited by hand"))
+    return " · ".join([*known, *(() if any(turn.speeds) else turn.backend)])
 
 
 def _one_line(text: str) -> str:

@@ -72,12 +72,15 @@ class Read(Job[T]):
 
 
 class Write(Job[None]):
-    """Change something, in a transaction of its own; `begins` and `ends` name a turn that starts or stops to stream."""
+    """Change something, in a transaction of its own; `begins` and `ends` name a turn that starts or stops to stream.
+    `begun` is the text and the thoughts that one which starts has already."""
 
-    def __init__(self, statement: Statement[None], *, begins: str = "", ends: str = "") -> None:
+    def __init__(
+        self, statement: Statement[None], *, begins: str = "", ends: str = "", begun: tuple[str, str] = ("", "")
+    ) -> None:
         super().__init__()
         self.statement = statement
-        self.begins, self.ends = begins, ends
+        self.begins, self.ends, self.begun = begins, ends, begun
 
 
 class Start(Job[Opened]):

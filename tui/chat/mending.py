@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from tui.base.text import fit_columns, one_line
-from tui.chat.conversation import Conversation, Turn, encodable
+from tui.chat.conversation import Conversation, MadeWith, Turn, encodable
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.files.attachment import Attachment
 from tui.protocol.records import PartialSampling, SamplingValue, Timings
@@ -17,6 +17,8 @@ from tui.protocol.records import PartialSampling, SamplingValue, Timings
 MAX_TITLE_COLUMNS = 200
 MAX_NAME_CHARS = 4096
 """Of a path: what a system takes."""
+MAX_PACE = 240
+"""Speeds of one answer."""
 MAX_COUNT = 2**53
 """Tokens or bytes: what a table and JavaScript hold exactly."""
 _LAST_MOMENT = 1e11
@@ -57,6 +59,7 @@ def mended_turn(turn: Turn) -> Turn:
         turn,
         created_at=moment(turn.created_at),
         edited_at=moment(turn.edited_at),
+        made_with=turn.made_with and _made_with(turn.made_with),
         reasoning_s=_bounded(turn.reasoning_s),
         n_reasoning=_bounded(turn.n_reasoning),
         swapped_bytes=_bounded(turn.swapped_bytes),
@@ -76,6 +79,18 @@ def mended_file(file: Attachment) -> Attachment:
         n_bytes=_bounded(file.n_bytes),
         n_tokens=_bounded(file.n_tokens),
         modified_at=moment(file.modified_at),
+    )
+
+
+def _made_with(made: MadeWith) -> MadeWith:
+    return msgspec.structs.replace(
+        made,
+        effort=one_line(encodable(made.effort[:MAX_TITLE_COLUMNS])),
+        thinking_budget=_bounded(made.thinking_budget),
+        max_tokens=_bounded(made.max_tokens),
+        n_ctx=_bounded(made.n_ctx),
+        pace=tuple(map(_bounded, made.pace[:MAX_PACE])),
+        pace_s=_bounded(made.pace_s),
     )
 
 

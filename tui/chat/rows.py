@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from tui.chat.conversation import Conversation, Turn, encodable
+from tui.chat.conversation import Conversation, MadeWith, Turn, encodable
 from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
 from tui.protocol.records import AnswerFormat, Effort, PartialSampling, Role, StopReason, Timings
@@ -22,7 +22,7 @@ CRASHED = mark("llmtui ended before this answer was complete; what had arrived i
 _TURNS_OF_SPEED = 200
 """So many of the newest answers are looked through for a speed: all of them would take long."""
 
-R = TypeVar("R", PartialSampling, Timings)
+R = TypeVar("R", PartialSampling, Timings, MadeWith)
 L = TypeVar("L", str, float)
 
 
@@ -113,6 +113,20 @@ def add_turn(
     values |= _content(turn)
     _insert(connection, "turns", values)
     insert_files(connection, turn)
+
+
+def reopen_turn(connection: sqlite3.Connection, turn: Turn, writer: str, now: float) -> None:
+    """An answer that ended is written again, with what it has so far. Raises `MissingError` where there is none that
+    ended."""
+    done = connection.execute(
+        "UPDATE turns SET writer = ?, stop = NULL, error = NULL, text = '', reasoning = ''"
+        " WHERE id = ? AND writer IS NULL",
+        (writer, turn.id),
+    )
+    _expect(done, turn.id)
+    append_chunk(connection, turn.id, turn.text, turn.reasoning)
+    owner = connection.execute("SELECT conversation_id FROM turns WHERE id = ?", (turn.id,)).fetchone()
+    touch(connection, owner[0], now)
 
 
 def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
@@ -236,7 +250,7 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer"
+    " speeds, is_loop, is_thought_cut, is_incomplete, made_with, edited_at, created_at, writer"
 )
 
 
@@ -272,6 +286,7 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "is_loop": turn.is_loop,
         "is_thought_cut": turn.is_thought_cut,
         "is_incomplete": turn.is_incomplete,
+        "made_with": _json(turn.made_with),
         "edited_at": turn.edited_at,
     }
 
@@ -280,7 +295,7 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     """A turn of `TURN_COLUMNS`, with what has been written of it so far."""
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        speeds, is_loop, is_thought_cut, is_incomplete, edited_at, created_at, writer,
+        speeds, is_loop, is_thought_cut, is_incomplete, made_with, edited_at, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -304,6 +319,7 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         is_loop=bool(is_loop),
         is_thought_cut=bool(is_thought_cut),
         is_incomplete=bool(is_incomplete),
+        made_with=record(made_with, MadeWith),
         edited_at=edited_at,
         created_at=created_at,
     )
@@ -338,7 +354,7 @@ def _expect(changed: sqlite3.Cursor, id_: str) -> None:
         raise MissingError(id_)
 
 
-def _json(record: PartialSampling | Timings | AnswerFormat | None) -> str | None:
+def _json(record: PartialSampling | Timings | AnswerFormat | MadeWith | None) -> str | None:
     return None if record is None else msgspec.json.encode(record).decode()
 
 

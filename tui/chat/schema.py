@@ -86,6 +86,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Messages are counted without reading them.
         "CREATE INDEX shown_turns ON turns(conversation_id) WHERE superseded_at IS NULL",
     ),
+    ("ALTER TABLE turns ADD COLUMN made_with TEXT",),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tui.chat import branch_rows, rows
+from tui.chat import branch_rows, prompt_rows, rows
 from tui.chat.branch_rows import Node
 from tui.chat.conversation import Conversation, Turn, WholeConversation, new_id
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
 from tui.chat.place import Place, put_in_place
+from tui.chat.prompt_rows import SaidBefore
 from tui.chat.rows import Summary
 from tui.chat.schema import StoreError
 from tui.chat.writer import LOOK_S, UNSEEN_LOOK_S, OnError, WriterThread
@@ -80,6 +81,10 @@ class Store:
         """All conversations, the one used last first."""
         return self._submit(Read(rows.summaries))
 
+    def prompts(self, words: Sequence[str], most: int) -> asyncio.Future[tuple[SaidBefore, ...]]:
+        """Prompts of all conversations that have each of the words, the newest first, `most` at most."""
+        return self._submit(Read(lambda connection: prompt_rows.prompts(connection, words, most)))
+
     def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
         """Tokens per second of the newest answer that this model gave with this backend and that is long enough to
         tell; 0 when none of the last ones is."""
@@ -140,6 +145,15 @@ class Store:
         if not turn.is_streaming:
             return self._write(write)
         return self._submit(Write(write, begins=turn.id))
+
+    def reopen_turn(self, turn: Turn) -> asyncio.Future[None]:
+        """The answer goes on from the text that it has: `update_stream`, with all of it, and `finish_turn` follow."""
+        writer, now = self._id, time.time()
+
+        def write(connection: sqlite3.Connection) -> None:
+            rows.reopen_turn(connection, turn, writer, now)
+
+        return self._submit(Write(write, begins=turn.id, begun=(turn.text, turn.reasoning)))
 
     def update_stream(self, turn_id: str, text: str, reasoning: str = "") -> None:
         """The whole text of a streaming turn so far. Cheap: call it at every flush. The newest text is written every

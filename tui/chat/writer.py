@@ -281,7 +281,7 @@ class WriterThread:
             self._tell_news()
             job.succeed(None)
         if job.begins:
-            self._written[job.begins] = ("", "")
+            self._written[job.begins] = job.begun
         self._written.pop(job.ends, None)
 
     def _flush(self, connection: sqlite3.Connection) -> None:

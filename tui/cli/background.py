@@ -35,7 +35,12 @@ _GOOD = ("ready", "answering", "done")
 
 def attach_here(arguments: argparse.Namespace) -> int:
     """Show what is answered there; the exit code."""
-    return attach(_id(arguments))
+    if arguments.host is None:
+        return attach(_id(arguments))
+    from tui.cli.far import far_of
+    from tui.host.ssh import reached
+
+    return attach(_id(arguments), reached(far_of(arguments), may_ask_again=True), arguments.host)
 
 
 def ls(arguments: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ _ONLY_OF_CHAT = {
     "system": "--system",
     "temperature": "--temp",
     "background": "--background",
+    "separate": "--separate",
     "theme": "--theme",
 }
 _NOT_OF_THE_MONITOR = {name: option for name, option in _ONLY_OF_CHAT.items() if name != "theme"}

@@ -12,6 +12,7 @@ from tui.cli.parser import (
     HelpFormatter,
     add_answer,
     add_help,
+    add_host,
     add_load,
     add_sampling,
     add_settings,
@@ -31,15 +32,18 @@ _EXAMPLES = {
         ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "…" --host me@box', mark("with a model of another machine")),
         ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (
         ("llmtui attach", mark("after a line that dropped, or beside")),
+        ("llmtui attach --host me@box", mark("what another machine answers")),
         ("llmtui attach 3", mark("what session 3 of llmtui ls answers")),
     ),
     "ls": (
         ("llmtui ls", mark("every session, model, memory")),
+        ("llmtui ls --host me@box", mark("on another machine, over ssh")),
         ("llmtui ls --json", mark("for a script")),
     ),
     "stop": (
@@ -108,6 +112,8 @@ def command_parser(name: str) -> CommandLine:
     _OPTIONS[name](group)
     if name != "attach":
         group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    if name in ("ask", "attach", "ls", "stop", "models"):
+        add_host(group)
     add_settings(group)
     add_help(group)
     if name == "ask":
@@ -163,6 +169,7 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--continue", dest="continue_last", action="store_true", help=tr("in the last conversation"))
     add_answer(group)
+    group.add_argument("--preset", metavar="NAME", help=tr("as a preset of yours says; other options go before it"))
     formats = group.add_mutually_exclusive_group()
     formats.add_argument("--schema", metavar="FILE", help=tr("answer in JSON, as this JSON schema says"))
     formats.add_argument("--grammar", metavar="FILE", help=tr("answer as this grammar says (GBNF)"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import say_error
@@ -16,10 +17,18 @@ from tui.words import tr
 _NO_SUCH_MODEL = ("not_found", "name", "model")
 
 
-def run_command(name: str, arguments: argparse.Namespace, see_help: str) -> int:
+_THERE = ("ls", "stop", "models")
+"""What another machine's llmtui carries out wholly, with `--host`."""
+
+
+def run_command(name: str, arguments: argparse.Namespace, given_words: Sequence[str], see_help: str) -> int:
     """Carry it out; the exit code. Raises `CommandLineError`."""
     paths.put_in_order()
     try:
+        if name in _THERE and arguments.host is not None:
+            from tui.cli.far import run_there
+
+            return run_there(arguments, given_words)
         return _run(name, arguments)
     except CommandLineError as error:
         raise CommandLineError(str(error), error.advice or see_help) from error

@@ -100,6 +100,10 @@ def _run(argv: Sequence[str] | None) -> int:
     homeless = _find_home()
     words.use(words.language_of(os.environ) if homeless else first_language(os.environ))
     given_words = list(sys.argv[1:] if argv is None else argv)
+    if given_words in (["bridge"], ["bridge", "--start"]):  # over ssh: nobody types it
+        from tui.host.bridge import bridge
+
+        return bridge(is_made=len(given_words) > 1)
     name = given_words[0] if given_words and given_words[0] in COMMANDS else ""
     try:
         return _carry_out(name, given_words, homeless)
@@ -134,7 +138,7 @@ def _carry_out(name: str, given_words: Sequence[str], homeless: str) -> int:
     if name:
         from tui.cli.command_runs import run_command
 
-        return run_command(name, arguments, command.see_help)
+        return run_command(name, arguments, given_words, command.see_help)
     if arguments.locate:
         from tui.cli.info import print_locations
 
@@ -227,6 +231,7 @@ def _app(arguments: argparse.Namespace) -> int:
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
             background=arguments.background,
+            separate=arguments.separate,
             monitor=arguments.monitor,
         )
     )

@@ -197,7 +197,12 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(tr("chat"))
     which = group.add_mutually_exclusive_group()
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
-    which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
+    which.add_argument(
+        "--import",
+        dest="import_file",
+        metavar="FILE",
+        help=tr("import conversations: of llmtui, ChatGPT, LM Studio, Open WebUI or OpenAI"),
+    )
     add_answer(group)
     group.add_argument(
         "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
@@ -207,6 +212,11 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
+    group.add_argument(
+        "--separate",
+        action="store_true",
+        help=tr("begin a session beside those in the background; the model is shared"),
     )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
@@ -226,6 +236,11 @@ def add_answer(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
     )
+
+
+def add_host(group: argparse._ArgumentGroup) -> None:
+    """The option that names another machine."""
+    group.add_argument("--host", metavar="MACHINE", help=tr("on another machine, as ssh takes it: user@box"))
 
 
 def add_settings(group: argparse._ArgumentGroup) -> None:

@@ -3,56 +3,20 @@ and from nothing else, so that they agree."""
 
 from __future__ import annotations
 
-import msgspec
-
-from tui.config.message_rows import SELECTED_MESSAGE
-from tui.config.scopes import Scope
+from tui.config.action import Action
+from tui.config.action import rows as _rows
+from tui.config.list_rows import CONVERSATION_LIST
+from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
+from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
 from tui.words import mark
 
-
-class Action(msgspec.Struct, frozen=True):
-    """One thing that a person can do."""
-
-    id: str
-    """Name in `[keys]`; `action_<id>` is the method that does it."""
-    title: str
-    """A verb and what it is done to, the same in buttons, footer, palette and help; shown through `tr`, as description
-    and group are."""
-    description: str
-    """One sentence, for the help screen and the palette."""
-    keys: tuple[str, ...]
-    """Default keys in Textual's spelling, the one to show first; none is reached through the palette only."""
-    group: str
-    """Heading in the help screen."""
-    scope: Scope
-    """Where the keys work."""
-    footer: bool = False
-    """Shown in the footer of its scope."""
-    palette: bool = False
-    """Listed in the command palette."""
-
-    def has_priority(self, key: str) -> bool:
-        """Whether this key of it must be bound with priority: the prompt, which has the focus most of the time, would
-        take it for editing. Not so escape, which a menu that is open over the prompt closes first."""
-        return self.scope in ("app", "chat") and key != "escape"
-
-
-def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...]:
-    """Rows of id, title, description, keys separated by spaces, and flags: "footer", "hidden" from the palette."""
-    found = []
-    for action_id, title, description, keys, *flags in rows:
-        palette = scope in ("app", "chat") and "hidden" not in flags
-        found.append(
-            Action(action_id, title, description, tuple(keys.split()), group, scope, "footer" in flags, palette)
-        )
-    return tuple(found)
-
+__all__ = ["ACTIONS", "BY_ID", "Action"]
 
 # Keys are chosen for SSH, tmux and macOS' Terminal: control letters and function keys always arrive; alt needs "option
 # as meta" on a Mac, shift+enter needs the kitty protocol, and f10 and f11 are often the terminal's own, so these are
 # never the only way. Left free:
 # ctrl+b (tmux), ctrl+a (screen), what edits the prompt (ctrl+a c e k u v w x _) and keys that are others in disguise
-# (ctrl+h i m, alt+b f).
+# (ctrl+h i m, alt+b f). ctrl+d ends a thought while one is written, and deletes at all other times.
 ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Model"),
@@ -124,6 +88,19 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("new_chat", mark("New conversation"), mark("Start a new conversation."), "ctrl+n", "footer"),
         ("regenerate", mark("Answer again"), mark("Answer the last prompt again."), "f5"),
+        (
+            "continue_answer",
+            mark("Continue answer"),
+            mark("Have the model go on with an answer that was stopped, cut off or edited."),
+            "",
+        ),
+        (
+            "answer_now",
+            mark("Answer now"),
+            mark("End the thought that is being written, so that the answer comes."),
+            "ctrl+d alt+n",
+            "footer",
+        ),
         ("edit_last", mark("Edit prompt"), mark("Edit the last prompt and send it again."), "f2"),
         (
             "branches",
@@ -132,64 +109,50 @@ ACTIONS: tuple[Action, ...] = (
             "alt+t insert",
         ),
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
-        ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
-        ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
         (
-            "reread_files",
-            mark("Read files again"),
-            mark("Send files again that have changed since."),
+            "presets",
+            mark("Choose preset"),
+            mark("Take a preset, or save what this conversation is asked with."),
+            "alt+p shift+f7 f19",
+        ),
+        (
+            "answer_format",
+            mark("Change format of answers"),
+            mark("Have answers keep to a JSON schema or a grammar."),
             "",
         ),
-        ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
-        ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
+        ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
+        ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
+        (
+            "export",
+            mark("Export conversation"),
+            mark("Write this conversation to a Markdown, HTML or JSON file."),
+            "ctrl+s",
+        ),
+        (
+            "import",
+            mark("Import conversation"),
+            mark("Take in conversations of llmtui, ChatGPT, LM Studio, Open WebUI or OpenAI."),
+            "",
+        ),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
         ("conversations", mark("Open conversation"), mark("Find and open an earlier conversation."), "ctrl+r"),
     ),
     *_rows(
         mark("Messages"),
         "chat",
-        ("copy_message", mark("Copy answer"), mark("Copy the selected message, or the last answer."), "ctrl+y"),
-        ("copy_code", mark("Copy code"), mark("Copy a code block of the selected message or last answer."), "f7"),
-        (
-            "fold_thinking",
-            mark("Fold thinking"),
-            mark("Fold or unfold thinking of the selected or last answer."),
-            "ctrl+f",
-        ),
-        ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
-        ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
-        ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
-        ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
-        ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
-        ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
-        ("scroll_down", mark("Scroll down a line"), mark("Scroll down by a line."), "ctrl+pagedown", "hidden"),
-        ("scroll_top", mark("Go to start"), mark("Go to the start of the conversation."), "ctrl+home"),
-        ("scroll_end", mark("Go to end"), mark("Go to the end of the conversation and follow it."), "ctrl+end"),
+        *MESSAGES,
     ),
     *_rows(
         mark("Selected message"),
         "transcript",
         *SELECTED_MESSAGE,
     ),
-    *_rows(
-        mark("Prompt"),
-        "input",
-        ("send", mark("Send"), mark("Send the prompt, or have it wait until the model can answer."), "enter"),
-        ("newline", mark("New line"), mark("Start a new line."), "ctrl+j alt+enter shift+enter"),
-        ("undo", mark("Undo"), mark("Take back the last change of the prompt."), "ctrl+underscore"),
-        (
-            "history_previous",
-            mark("Recall earlier prompt"),
-            mark("The prompt before, or one that waits, when the cursor is in the first line."),
-            "up",
-        ),
-        (
-            "history_next",
-            mark("Recall later prompt"),
-            mark("The prompt after, when the cursor is in the last line."),
-            "down",
-        ),
-    ),
+    *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
+    *_rows(mark("Prompt"), "input", *PROMPT),
+    *_rows(mark("Prompt"), "chat", *PROMPT_OUTSIDE),
+    *_rows(mark("Completion"), "completion", *COMPLETION),
     *_rows(
         mark("After a failure"),
         "card",
@@ -249,6 +212,7 @@ ACTIONS: tuple[Action, ...] = (
         "list",
         ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
     ),
+    *_rows(mark("Files of a folder"), "folder", *FOLDER),
     *_rows(
         mark("Model picker"),
         "picker",
@@ -338,20 +302,24 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Conversation list"),
         "conversations",
-        ("conversation_open", mark("Open"), mark("Open the highlighted conversation."), "enter", "footer"),
-        ("conversation_rename", mark("Rename"), mark("Rename the conversation."), "f2", "footer"),
-        ("conversation_pin", mark("Pin"), mark("List the conversation first, or no longer first."), "f3", "footer"),
-        ("conversation_tag", mark("Tag"), mark("Give the conversation tags to find it by."), "f5", "footer"),
-        (
-            "conversation_archive",
-            mark("Archive"),
-            mark("Take the conversation out of the list, or back into it."),
-            "f6",
-            "footer",
-        ),
-        ("conversation_sort", mark("Sort"), mark("Sort by the last use, the beginning, title or length."), "f4"),
-        ("conversation_export", mark("Export"), mark("Export the conversation to a file."), "ctrl+s", "footer"),
-        ("conversation_delete", mark("Delete"), mark("Delete the conversation."), "ctrl+d", "footer"),
+        *CONVERSATION_LIST,
+    ),
+    *_rows(
+        mark("Presets"),
+        "presets",
+        ("preset_take", mark("Use"), mark("Use the preset in the open conversation."), "enter", "footer"),
+        ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
+        ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
+        ("preset_default", mark("Make default"), mark("Give the preset to new conversations."), "f3", "footer"),
+        ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
+    ),
+    *_rows(
+        mark("Token probabilities"),
+        "odds",
+        ("odds_previous", mark("Go to previous"), mark("Go to the token before."), "left h", "footer"),
+        ("odds_next", mark("Go to next"), mark("Go to the next token."), "right l", "footer"),
+        ("odds_unsure", mark("Go to next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
+        ("odds_unsure_before", mark("Go to previous unsure"), mark("Go back to one that was not likely."), "N"),
     ),
     *_rows(
         mark("Forms"),

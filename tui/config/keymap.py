@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 
-from tui.config.actions import ACTIONS, BY_ID, Action
+from tui.config.action import Action
+from tui.config.actions import ACTIONS, BY_ID
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem
 from tui.config.scopes import live_together, takes_text

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.modelrules import ChatOverrides
+from tui.config.presets import Preset
 from tui.protocol.records import AnswerFormat
 
 
@@ -48,6 +49,8 @@ class AppOptions(Options, frozen=True):
     """Temperature in the conversation that is opened; None leaves it as it is."""
     background: bool | None = None
     """Have the session run in the background, so that it outlives the terminal; None leaves it to the settings."""
+    separate: bool = False
+    """In the background, begin a session beside those that are there."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
 
@@ -73,6 +76,8 @@ class AskOptions(Options, frozen=True):
     """None leaves it as it is."""
     sampling: Mapping[str, object] = {}
     """Field of `tui.protocol.records.PartialSampling` to the value that was given, the temperature not among them."""
+    preset: Preset | None = None
+    """The preset to take; None leaves it to the settings. Other options go before it."""
     answer_format: AnswerFormat | None = None
     """What the answer must keep to; None leaves it as it is."""
     max_tokens: int | None = None
@@ -84,6 +89,10 @@ class AskOptions(Options, frozen=True):
     """Leave the model loaded, in the background."""
     as_json: bool = False
     """The answer as one JSON object, at its end."""
+    host: str = ""
+    """The machine that is to answer, as ssh takes it; empty for this one."""
+    named: str = ""
+    """The model that was named for that machine, as it was written; `model` is None then."""
 
 
 BenchKind = Literal["tests", "quick", "localscore", "parallel", "spec", "tune"]

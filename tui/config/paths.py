@@ -50,6 +50,11 @@ def user_themes_dir() -> Path:
     return config_dir() / "themes"
 
 
+def snippets_dir() -> Path:
+    """The user's own texts for prompts; read, never written."""
+    return config_dir() / "snippets"
+
+
 def state_file() -> Path:
     """What the program remembers by itself: last model, load settings per model."""
     return Path(platformdirs.user_state_dir(APP)) / "state.toml"
@@ -137,6 +142,11 @@ def host_dir() -> Path:
     return Path("/tmp", f"{APP}-{os.geteuid()}")
 
 
+def presets_dir() -> Path:
+    """The user's presets, a file each."""
+    return user_settings_file().parent / "presets"
+
+
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
@@ -168,8 +178,10 @@ def locate() -> list[tuple[str, Path]]:
     return [
         (mark("built-in settings"), default_settings_file()),
         (mark("your settings"), user_settings_file()),
+        (mark("your presets"), presets_dir()),
         (mark("built-in themes"), builtin_themes_dir()),
         (mark("your themes"), user_themes_dir()),
+        (mark("your snippets"), snippets_dir()),
         (mark("remembered state"), state_file()),
         (mark("conversations"), database_file()),
         (mark("drafts"), drafts_dir()),

@@ -137,6 +137,10 @@ class ChatSettings(Section, frozen=True):
     """Let models that can think do so in new conversations."""
     effort: Effort = ""
     """How long models whose template knows levels think in new conversations; empty leaves it to the template."""
+    preset: Annotated[str, Meta(max_length=60)] = ""
+    """Preset of new conversations, until another one is chosen in the app; empty takes none."""
+    alternatives: Annotated[int, Meta(ge=0, le=20)] = 0
+    """Keep of each token how likely it was, and so many of the likeliest; 0 keeps none."""
     on_overflow: Literal["ask", "drop"] = "ask"
     """When the context is full: "ask" before the oldest turns are left out, or "drop" them and say so."""
     history_size: Natural = 500
@@ -167,6 +171,11 @@ class UiSettings(Section, frozen=True):
     """Show what a model thought folded to one line."""
     confirm_quit: bool = True
     """Ask before quitting while an answer is being written."""
+    notify: Literal["auto", "osc9", "osc777", "bell", "off"] = "auto"
+    """How to tell that a long answer is done while the terminal has not the focus: by its notification (OSC 9 or OSC
+    777), its bell, by what it is known to have ("auto"), or not at all."""
+    notify_after: Annotated[float, Meta(ge=0.0, le=86400.0)] = 10.0
+    """Only of answers that took so many seconds."""
     clipboard: Literal["auto", "osc52", "tmux", "local", "file"] = "auto"
     """How text is copied: through the terminal (OSC 52), tmux, a local tool, a file, or whatever works ("auto")."""
 
@@ -220,6 +229,10 @@ class SessionSettings(Section, frozen=True):
     """Minutes without a question after which it ends by itself; -1 never does."""
     unload_after: Annotated[float, Meta(ge=0.0, le=525600.0)] = 0.0
     """Minutes without a question after which it frees the model; 0 keeps it to the end."""
+    ssh: str = "ssh"
+    """The program, with options if you like, that reaches other machines for `--host`; `LLMTUI_SSH` goes before it."""
+    far_llmtui: str = "llmtui"
+    """How llmtui is called on those machines: a path where their shell does not find it."""
 
 
 class LogSettings(Section, frozen=True):

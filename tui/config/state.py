@@ -72,6 +72,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the list of conversations was sorted by last."""
     conversation: str = ""
     """Id of the conversation that was open last."""
+    preset: str | None = None
+    """Name of the preset that new conversations were given in the app, empty for none."""
     loads: dict[str, RememberedLoad] = {}
     """Model path to the fields of `ChosenLoad` that it was loaded with, for `tui.config.load.merge_load`."""
     tuned: dict[str, TunedLoad] = {}

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from tui.engine.abort import Aborted
 from tui.engine.looprun import NO_TOKEN, Drafted, TokenLoop
 from tui.engine.prefixcache import PrefixCache
@@ -16,8 +18,8 @@ from tui.engine.prompt import ENDS
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.splitter import AnswerSplitter, Part, Segments
-from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
-from tui.protocol.records import StopReason, Timings, prefill_tps
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Odds, Prefill, Recast
+from tui.protocol.records import StopReason, Timings, TokenOdds, prefill_tps
 
 Send = Callable[[Event], None]
 
@@ -43,8 +45,17 @@ class Paused:
 class AnswerInProgress:
     """Text buffers, clocks and counters of one answer."""
 
-    def __init__(self, cache: PrefixCache, command: Generate, send: Send, received: float) -> None:
-        """`received` is when the command came, by `time.perf_counter`."""
+    def __init__(
+        self,
+        cache: PrefixCache,
+        command: Generate,
+        send: Send,
+        received: float,
+        is_thought_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`received` is when the command came, by `time.perf_counter`; `is_thought_over` says whether somebody wants
+        the answer now."""
+        self._is_thought_over = is_thought_over
         self._cache, self._session = cache, cache.session
         self._command, self._send = command, send
         self._received = received
@@ -64,7 +75,10 @@ class AnswerInProgress:
         self._prefill_s = self._steady_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
         self._thinking_cut = False
+        self._wanted_at = 0
+        """Tokens of the thought when somebody first wanted its end; 0 before that."""
         self._drafted = Drafted()
+        self._odds: list[TokenOdds] = []
 
     def _new_splitter(self, part: Part) -> AnswerSplitter:
         marks, stops = self._session.chat.format.marks, self._session.stops
@@ -149,12 +163,16 @@ class AnswerInProgress:
             run = loop.run(pending[0] if pending else NO_TOKEN, len(cached), n_most, due)
             self._drafted = loop.drafted
             cached.extend([*pending, *run.tokens][: run.n_decoded])
-            for token, chosen_at in zip(run.tokens, run.times, strict=True):
+            odds = sampler.watcher.take() if sampler.watcher is not None else ()
+            for number, (token, chosen_at) in enumerate(zip(run.tokens, run.times, strict=True)):
                 self.tokens.append(token)
                 self._n_decode += 1
+                self._note_odds(odds[number : number + 1])
                 self._take(token, chosen_at)
                 if self._splitter.ended:
                     break
+            else:
+                self._note_odds(odds[len(run.tokens) :])  # of the token that ends the answer
             if run.tokens:
                 self._first, self._last = self._first or run.times[0], run.times[-1]
             if isinstance(run.error, Aborted) and self._is_stuck:
@@ -172,8 +190,15 @@ class AnswerInProgress:
             if len(cached) >= session.n_ctx:
                 return "context"
             pending = run.tokens[-1:]
-            if budget and self._kind == "thinking" and self._n_thinking >= budget and self._may_cut(budget):
+            if self._kind == "thinking" and (end := self._end_of_thought(budget)) and self._may_cut(end):
                 pending = self._cut_thought(pending, sampler, loop)
+
+    def _end_of_thought(self, budget: int) -> int:
+        """After how many tokens the thought that goes on was to end; 0 while it may go on."""
+        if self._is_thought_over():
+            self._wanted_at = self._wanted_at or max(1, self._n_thinking)
+            return self._wanted_at
+        return budget if budget and self._n_thinking >= budget else 0
 
     @property
     def _is_stuck(self) -> bool:
@@ -248,7 +273,14 @@ class AnswerInProgress:
             self._thinking_s += now - self._thinking_since
         self._kind, self._thinking_since = kind, now
 
+    def _note_odds(self, odds: Sequence[TokenOdds]) -> None:
+        is_thought = self._kind == "thinking"
+        self._odds += [msgspec.structs.replace(one, is_thought=is_thought) for one in odds]
+
     def _flush(self, now: float) -> None:
+        if self._odds:
+            self._send(Odds(id=self._command.id, tokens=tuple(self._odds)))
+            self._odds.clear()
         if not self._text:
             return
         self._flushed = now

@@ -1,4 +1,5 @@
-"""Which command runs, and which ones are to stop. Shared by the thread that hears of it and the one that computes."""
+"""Which command runs, which ones are to stop, and which to think no longer. Shared by the thread that hears of it and
+the one that computes."""
 
 from __future__ import annotations
 
@@ -17,6 +18,16 @@ class Cancelling:
         self._lock = threading.Lock()
         self._cancelled: set[int] = set()
         self._running = 0
+        self._thought_over: set[int] = set()
+
+    def end_thought(self, command_id: int) -> None:
+        """It is to think no longer, now or when it begins."""
+        with self._lock:
+            self._thought_over.add(command_id)
+
+    def is_thought_over(self) -> bool:
+        """The command that runs is to think no longer."""
+        return self._running in self._thought_over
 
     def cancel(self, command_id: int) -> None:
         """Stop it, now or when it begins."""
@@ -39,6 +50,7 @@ class Cancelling:
             with self._lock:
                 self._running = 0
                 self._cancelled.discard(command_id)
+                self._thought_over = {known for known in self._thought_over if known > command_id}
 
     def shield(self) -> None:
         """The command that runs cannot be cancelled any more."""

@@ -90,6 +90,8 @@ class ConstrainedSampler(Sampler):
             raise NoNumbers
         token = self._choice(row)
         lib.llama_sampler_accept(self.chain, token)
+        if self.watcher is not None:
+            self.watcher.note(token, self.logits(row))
         return token
 
     def _choice(self, row: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,12 +19,15 @@ from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import Session
 from tui.engine.llamalog import LlamaError
 from tui.engine.prefixcache import PrefixCache, shared
-from tui.engine.sampler import Sampler
+from tui.engine.sampler import LAST_SEED, Sampler
 from tui.engine.schemagrammar import grammar_text
 from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, ReadAhead, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
+
+if TYPE_CHECKING:
+    from tui.engine.odds import OddsWatcher
 
 ANSWER_RESERVE = 256
 """Tokens kept free for an answer when deciding whether a prompt fits; less in a context under 2,048."""
@@ -62,15 +66,23 @@ class Chat:
 
     # Prompt -----------------------------------------------------------------------------------------------------------
 
-    def prompt(self, messages: Sequence[Message], *, thinking: bool, effort: Effort) -> list[int]:
-        """Tokens of the conversation up to where the model goes on. Raises `TemplateError`."""
-        return self.session.chat.tokens(messages, thinking=thinking, effort=effort)
+    def prompt(
+        self, messages: Sequence[Message], *, thinking: bool, effort: Effort, goes_on: bool = False
+    ) -> list[int]:
+        """Tokens of the conversation up to where the model goes on, which is in its last message where that `goes_on`.
+        Raises `TemplateError`."""
+        chat = self.session.chat
+        if not goes_on:
+            return chat.tokens(messages, thinking=thinking, effort=effort)
+        *before, answer = messages
+        asked = chat.tokens(before, thinking=thinking, effort=effort)
+        return [*asked, *chat.begun(before, answer, thinking=thinking, effort=effort)]
 
     def fit(self, command: Generate) -> tuple[list[int], int]:
         """The prompt's tokens and how many messages were left out of it. Raises `PromptTooLong` when it does not fit
         and nothing may be left out, or when even the last message alone is too long."""
         messages = list(command.messages)
-        tokens = self.prompt(messages, thinking=command.thinking, effort=command.effort)
+        tokens = self.prompt(messages, thinking=command.thinking, effort=command.effort, goes_on=command.goes_on)
         room = self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8)
         if len(tokens) <= room:
             return tokens, 0
@@ -92,7 +104,7 @@ class Chat:
             if self.session.abort.is_set:
                 raise Aborted
             shorter = left(messages, start - first)
-            tokens = self.prompt(shorter, thinking=command.thinking, effort=command.effort)
+            tokens = self.prompt(shorter, thinking=command.thinking, effort=command.effort, goes_on=command.goes_on)
             if len(tokens) <= room:
                 shortest = tokens  # each that fits is longer than the one before
             return len(tokens) <= room
@@ -102,8 +114,9 @@ class Chat:
 
     # Answer -----------------------------------------------------------------------------------------------------------
 
-    def generate(self, command: Generate, send: Send) -> None:
-        """Answer, telling everything through `send`. Leaves the prefix cache in step whatever happens."""
+    def generate(self, command: Generate, send: Send, is_thought_over: Callable[[], bool] = lambda: False) -> None:
+        """Answer, telling everything through `send`. Leaves the prefix cache in step whatever happens.
+        `is_thought_over` says whether the answer is to come now."""
         received = time.perf_counter()
         paused = self._take_paused() if command.resume else None
         self.paused = paused  # an answer that cannot begin for want of memory can be tried again
@@ -116,10 +129,13 @@ class Chat:
             self.paused = command
             AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
             return
-        part = self.session.chat.part(command.messages, thinking=command.thinking, effort=command.effort)
-        sampler = self._sampler(command, part, paused)
+        part = self._part(command)
+        seed = self._seed(command.sampling)
+        sampler = self._sampler(command, part, paused, seed)
+        if command.n_alternatives:
+            sampler.watch(self._watcher(command.n_alternatives))
         n_cached = self.prefix.reuse(tokens)
-        if self.prefix.needs_borders and paused is None:
+        if self.prefix.needs_borders and paused is None and not command.goes_on:
             self.prefix.expect(self._borders(command, n_dropped, tokens))
         send(
             Started(
@@ -129,10 +145,11 @@ class Chat:
                 n_dropped=n_dropped,
                 n_ctx=self.session.n_ctx,
                 template_note=self.session.chat.note,
+                seed=seed if paused is None else -1,
                 biases_left_out=self._biases_left_out(command.sampling),
             )
         )
-        answer = AnswerInProgress(self.prefix, command, send, received)
+        answer = AnswerInProgress(self.prefix, command, send, received, is_thought_over)
         answer.tokens, answer.n_cached = list(tokens), n_cached
         if paused is not None:
             answer.go_on(paused)
@@ -162,25 +179,42 @@ class Chat:
             self._costs.learn(loop.step_costs())
         answer.finish(stop, is_incomplete=sampler.is_incomplete)
 
+    def _part(self, command: Generate) -> Part:
+        """Where what is to be written begins."""
+        messages = command.messages
+        if command.goes_on:
+            return "answer" if messages[-1].content else "thinking"
+        return self.session.chat.part(messages, thinking=command.thinking, effort=command.effort)
+
     def _bring(self, contexts: str, tokens: Sequence[int]) -> None:
         """Have what begins as these tokens do from this folder, where that is worth it. Raises `Aborted`."""
         if self._kept is not None and contexts:
             self._kept.bring(Path(contexts), tokens, self.prefix, self.session.raise_if_aborted)
 
-    def _sampler(self, command: Generate, part: Part, paused: Paused | None) -> Sampler:
+    def _seed(self, sampling: Sampling) -> int:
+        """Of 32 bits, as llama.cpp takes them: the one that is asked for, that of the load, or one by chance."""
+        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
+        return int(min((seed if seed >= 0 else time.time_ns()) & 0xFFFFFFFF, LAST_SEED))
+
+    def _sampler(self, command: Generate, part: Part, paused: Paused | None, seed: int) -> Sampler:
         """One for a new answer; or one that goes on with the draws of a paused one, which stays as it is: it may be
         tried again. Raises `LlamaError` for a format that no answer can keep to."""
         sampling, wanted = command.sampling, command.answer_format
         grammar = grammar_text(wanted) if wanted else ""
         if paused is not None and (paused.sampler.sampling, paused.sampler.grammar) == (sampling, grammar):
             return self.session.take_over(paused.sampler)
-        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
         is_thought_first = command.thinking and part == "answer"
         openings = self.session.chat.openings() if is_thought_first else frozenset[int]()
-        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns(), grammar, openings)
+        sampler = self.session.sampler(sampling, seed, grammar, openings)
         if paused is not None:
             sampler.take_up(paused.sampler, paused.tokens[paused.n_prompt :])
         return sampler
+
+    def _watcher(self, n: int) -> OddsWatcher:
+        from tui.engine.odds import OddsWatcher  # brings numpy, which takes long to import
+
+        vocabulary = self.session.vocabulary
+        return OddsWatcher(n, lambda token: vocabulary.piece(token, special=True))
 
     def _biases_left_out(self, sampling: Sampling) -> tuple[str, ...]:
         return tuple(token_biases(self.session.vocabulary, sampling.logit_bias)[1])
@@ -265,4 +299,5 @@ def _asked_again(command: Generate, before: Generate) -> Generate:
         thinking=before.thinking,
         effort=before.effort,
         drop_oldest=before.drop_oldest,
+        goes_on=before.goes_on,
     )

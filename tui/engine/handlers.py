@@ -33,6 +33,7 @@ from tui.protocol.messages import (
     Counted,
     Devices,
     DryRun,
+    EndThought,
     Event,
     Generate,
     ListDevices,
@@ -91,6 +92,11 @@ def _cancel(resources: Resources, command: Cancel) -> None:
     resources.cancelling.cancel(command.target)
 
 
+@handles(EndThought, at_once=True)
+def _end_thought(resources: Resources, command: EndThought) -> None:
+    resources.cancelling.end_thought(command.target)
+
+
 @handles(ListDevices, at_once=True)
 def _list_devices(_: Resources, command: ListDevices) -> Devices:
     return Devices(devices=devices.list_devices())
@@ -115,7 +121,7 @@ def _unload(resources: Resources, command: Unload) -> Ok:
 
 @handles(Generate)
 def _generate(resources: Resources, command: Generate) -> None:
-    resources.slot.chat.generate(command, resources.send)
+    resources.slot.chat.generate(command, resources.send, resources.cancelling.is_thought_over)
 
 
 @handles(Count)

@@ -117,6 +117,36 @@ class ChatPrompt:
         tokens = self.alphabet.tokens
         return frozenset(tokens[mark] for mark in self.format.marks.opens if mark in tokens)
 
+    def begun(self, before: Sequence[Message], answer: Message, *, thinking: bool, effort: Effort = "") -> list[int]:
+        """Tokens of an answer to `before` that is not complete, as the model would have written them: what was thought
+        with the marks of the format around it, then what was answered. Raises as `tokens` does."""
+        marks, part = self.format.marks, self.part(before, thinking=thinking, effort=effort)
+        close_text, opens = self.format.close_text, next(iter(marks.opens), "")
+        tokens: list[int] = []
+        if answer.reasoning:
+            if part != "thinking":
+                lead = "\n" if close_text.startswith("\n") else ""
+                tokens += self._vocabulary.tokenize(self.alphabet.decode(opens) + lead, is_whole=False)
+            tokens += self._said(answer.reasoning)
+            if answer.content:
+                tokens += self.end_of_thought()
+        elif part == "thinking" and answer.content:
+            tokens += self.end_of_thought()
+        elif part == "between" and marks.answer_opens:
+            tokens += self._vocabulary.tokenize(self.alphabet.decode(marks.answer_opens[0]), is_whole=False)
+        return [*tokens, *self._said(answer.content)]
+
+    def _said(self, text: str) -> list[int]:
+        """Tokens of what was said, none of which is a mark."""
+        said: list[str] = []
+        tokens: list[int] = []
+        for number, part in enumerate(_SAID.split(self._protected(text, said))):
+            if number % 2:
+                tokens += self._text_tokens(said[int(part)], is_whole=False)
+            elif part:
+                tokens += self._vocabulary.tokenize(part, is_whole=False)
+        return tokens
+
     def end_of_thought(self) -> list[int]:
         """Tokens that end a thought as the template would, and lead to the answer."""
         return self._vocabulary.tokenize(self.format.close_text, is_whole=False)

@@ -26,6 +26,7 @@ from tui.words.later import later
 if TYPE_CHECKING:
     from tui.engine.biases import Bias
     from tui.engine.candidates import Candidates
+    from tui.engine.odds import OddsWatcher
     from tui.engine.vocabulary import Vocabulary
 
 _MAX_NEEDED = 4096
@@ -35,7 +36,7 @@ _LARGE_VOCABULARY = 80_000
 candidate, it always is."""
 _BREAKERS = (b"\n", b":", b'"', b"*")
 """Sequences do not reach over these, for DRY: llama.cpp's own."""
-_LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
+LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
 # The Python package does not declare it.
 _clone = ctypes.CFUNCTYPE(lib.llama_sampler_p_ctypes, lib.llama_sampler_p_ctypes)(("llama_sampler_clone", lib._lib))
 
@@ -117,6 +118,8 @@ class Sampler:
 
     is_compiled = True
     """The compiled loop can work with it."""
+    watcher: OddsWatcher | None = None
+    """Hears of each token that is chosen."""
     grammar = ""
     """What the answer keeps to, in GBNF."""
     is_free = True
@@ -142,7 +145,14 @@ class Sampler:
         """Choose the next token from a row of the newest logits, -1 being those of the last decoded one, and remember
         it for the penalties. `NOT_SURE`, and nothing is remembered, where another token comes within `margin` of the
         likeliest; only for a chain that needs few candidates and leaves nothing to chance. Raises `NoNumbers`."""
-        return self.sample_from_few(row, margin) if self._sees_few else self.sample_from_all(row)
+        token = self.sample_from_few(row, margin) if self._sees_few else self.sample_from_all(row)
+        if self.watcher is not None and token != NOT_SURE:
+            self.watcher.note(token, self.logits(row))
+        return token
+
+    def watch(self, watcher: OddsWatcher) -> None:
+        """Have it told of each token that is chosen."""
+        self.watcher, self.is_compiled = watcher, False
 
     def sample_from_few(self, row: int = -1, margin: float = 0.0) -> int:
         """As `sample`, the chain seeing no more candidates than it needs, if that can be told."""
@@ -187,7 +197,7 @@ def _parts(
 ) -> Iterator[object]:
     """llama.cpp's samplers, in the order that it uses by default; none that would do nothing."""
     # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
-    seed = min(seed & 0xFFFFFFFF, _LAST_SEED)
+    seed = min(seed & 0xFFFFFFFF, LAST_SEED)
 
     def window(last_n: int) -> int:
         return last_n if last_n >= 0 else int(lib.llama_n_ctx(context))

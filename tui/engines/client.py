@@ -25,6 +25,7 @@ from tui.protocol.messages import (
     AnyCommand,
     Cancel,
     Command,
+    EndThought,
     Event,
     Failed,
     Generate,
@@ -68,6 +69,10 @@ class RunningAnswer:
     def cancel(self, *, insist: bool = True) -> None:
         """As `AnswerStream.cancel`."""
         self._client._cancel(self._command.id, insist=insist)
+
+    def end_thought(self) -> None:
+        """As `AnswerStream.end_thought`."""
+        self._client._end_thought(self._command.id)
 
 
 class EngineClient(ABC):
@@ -198,6 +203,10 @@ class EngineClient(ABC):
             if insist:
                 grace_s = CANCEL_GRACE_S if grace_s is None else grace_s
                 asyncio.get_running_loop().call_later(grace_s, self._insist, command_id, grace_s)
+
+    def _end_thought(self, command_id: int) -> None:
+        if command_id in self._pending and self.alive:
+            self._write(encode(EndThought(id=self._next_id(), target=command_id)))
 
     def _insist(self, command_id: int, grace_s: float) -> None:
         if command_id in self._pending and self.alive:

@@ -55,6 +55,10 @@ class AnswerStream(Protocol):
         engine that does not listen is ended after a while, unless one does not `insist`: a GPU cannot be stopped inside
         a ubatch, and may take its time."""
 
+    def end_thought(self) -> None:
+        """Have a thought end now, so that the answer comes; one that has not begun ends at once. Without effect where
+        the answer is being written already."""
+
 
 class Engine(Protocol):
     """One engine, with at most one model. Commands are carried out one after the other, in the order in which they were

@@ -207,6 +207,7 @@ class _SharedAnswer:
         self._running: AnswerStream | None = None
         self._cancel: bool | None = None
         """Cancelled before it was sent, and whether that insists."""
+        self._is_thought_over = False
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         shared = self._share._shared
@@ -217,6 +218,8 @@ class _SharedAnswer:
             self._running = shared.engine.generate(self._command)
             if self._cancel is not None:
                 self._running.cancel(insist=self._cancel)
+            if self._is_thought_over:
+                self._running.end_thought()
             async for event in self._running:
                 yield event
         finally:
@@ -229,6 +232,12 @@ class _SharedAnswer:
             self._running.cancel(insist=insist)
         else:
             self._cancel = insist
+
+    def end_thought(self) -> None:
+        """As `AnswerStream.end_thought`."""
+        self._is_thought_over = True
+        if self._running is not None:
+            self._running.end_thought()
 
 
 def _given_way() -> ErrorInfo:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tui.base.userpath import user_path
+from tui.base.userpath import typed_path, user_path
 
 MOST = 200
 """Mentions that are looked at in one text."""
 _MOST_CHARS = 4096
 """Of a path."""
+MOST_DROPPED = 16_000
+"""Characters of what is dragged into a terminal."""
+DROPPED_STARTS = ("/", "~", "'", '"', "file://", "./", "../")
+"""What such a text begins with."""
 _MENTION = re.compile(
     r"(?<![A-Za-z0-9._%+\-@/\\])@(?:\"([^\"\n]{1,4096})\"|'([^'\n]{1,4096})'|((?:\\.|[^\s\\\"'@]){1,4096}))"
 )
@@ -50,6 +54,35 @@ def mention_of(path: str) -> str:
     if _PLAIN.fullmatch(path) and path[-1] not in _ENDS:
         return f"@{path}"
     return f"@'{path}'" if '"' in path else f'@"{path}"'
+
+
+def dropped(text: str, folder: Path) -> str | None:
+    """A text that names files and nothing else, as terminals write those that are dragged into them, as mentions; None
+    for any other. Blocking."""
+    text = text.strip()
+    if len(text) > MOST_DROPPED or not text.startswith(DROPPED_STARTS):
+        return None
+    lines = text.splitlines()
+    written = lines if all(_is_there(line, folder) for line in lines) else _words(text)
+    if not written or len(written) > MOST or not all(_is_there(one, folder) for one in written):
+        return None
+    return "".join(f"{mention_of(str(typed_path(one)))} " for one in written)
+
+
+def _words(text: str) -> list[str]:
+    import shlex  # takes time that the first paint does not have
+
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote without its end
+        return []
+
+
+def _is_there(written: str, folder: Path) -> bool:
+    try:
+        return (folder / typed_path(written)).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def open_mention(before: str) -> tuple[int, str] | None:

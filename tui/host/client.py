@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -41,6 +42,8 @@ _SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
 _GREETING_S, _START_S, _FREE_S, _STOP_S = 5.0, 30.0, 10.0, 20.0
 """How long a host may take to say its first word, to listen once it was started, to free its model, and to end."""
 _MOST_STARTS = 3
+_AGAIN_S, _MOST_AGAIN_S = 0.2, 5.0
+"""Between two tries to reach another machine again, at first and at most."""
 _LOOK_EVERY_S = 0.05
 _PIECE = 1 << 16
 
@@ -51,6 +54,9 @@ class HostEnded(HostProblem):
 
 class HostLine:
     """A connection to a host; use it as a context manager."""
+
+    stops_with = "llmtui stop"
+    """The command that ends the host."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int) -> None:
         self._reader, self._writer, self.pid = reader, writer, pid
@@ -81,8 +87,9 @@ class HostLine:
         except (WireError, msgspec.MsgspecError) as error:
             raise HostProblem(
                 tr(
-                    "The llmtui in the background sent something unexpected ({error}). `llmtui stop` ends it.",
+                    "The llmtui in the background sent something unexpected ({error}). `{command}` ends it.",
                     error=error,
+                    command=self.stops_with,
                 )
             ) from error
         return message
@@ -94,7 +101,7 @@ class HostLine:
             continue
         return said
 
-    async def greeted(self) -> None:
+    async def greeted(self) -> Welcome:
         """Hear who it is. Raises `HostProblem` for one of another version, and one that is silent."""
         try:
             async with asyncio.timeout(_GREETING_S):
@@ -102,15 +109,21 @@ class HostLine:
             welcome = msgspec.msgpack.decode(frame, type=Welcome)
         except (TimeoutError, WireError, msgspec.MsgspecError) as error:
             raise HostProblem(
-                tr("The llmtui in the background (process {pid}) does not answer. `llmtui stop` ends it.", pid=self.pid)
+                tr(
+                    "The llmtui in the background (process {pid}) does not answer. `{command}` ends it.",
+                    pid=self.pid,
+                    command=self.stops_with,
+                )
             ) from error
         if welcome.protocol != HOST_PROTOCOL:
             raise HostProblem(
                 tr(
-                    "The llmtui in the background is of another version, {version}. `llmtui stop` ends it.",
+                    "The llmtui in the background is of another version, {version}. `{command}` ends it.",
                     version=welcome.version,
+                    command=self.stops_with,
                 )
             )
+        return welcome
 
     async def _frame(self) -> bytes:
         while not self._waiting:
@@ -148,9 +161,40 @@ async def start() -> HostLine:
         return await _line(await _reached(place))
 
 
+class Reached(Protocol):
+    """Finds a host, of this machine or another one, and gives a line to it. With `is_made`, one is started where there
+    is none; else None says that there is none. Raises `HostProblem` where none can be reached."""
+
+    async def __call__(self, *, is_made: bool) -> HostLine | None: ...
+
+
+async def reached_again(reach: Reached, machine: str, say: Callable[[str], None]) -> HostLine | None:
+    """A line to a host whose line broke; None where it is gone. Another machine, if one is named, is tried until it is
+    reached, which `say` is told. Raises `HostProblem`."""
+    wait_s = _AGAIN_S
+    while True:
+        try:
+            return await reach(is_made=False)
+        except HostProblem:
+            if not machine:
+                raise
+        say(tr("the line to {target} is broken: trying again", target=machine))
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _MOST_AGAIN_S)
+
+
 async def reach(*, is_made: bool) -> HostLine | None:
     """As `tui.host.remote_line.Reached`, on this machine."""
     return await (start() if is_made else find())
+
+
+async def connection(*, is_made: bool) -> socket.socket | None:
+    """A connection to the host, on which nothing was said yet. With `is_made` it is started if there is none; else None
+    says that there is none. Raises `HostProblem`."""
+    if (place := meeting(is_made=is_made)) is None:
+        return None
+    with place:
+        return await _reached(place) if is_made else place.connected()
 
 
 async def _reached(place: Meeting) -> socket.socket:

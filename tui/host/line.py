@@ -54,8 +54,8 @@ class Serving(Protocol):
     async def stop(self, id: str) -> bool:
         """End a session; False where there is none."""
 
-    def for_screens(self) -> Session | None:
-        """The session that screens join; None where the host is ending."""
+    def for_screen(self, join: Join) -> Session | None:
+        """The session that a screen joins; None where that has ended, or the host is ending."""
 
     async def end(self, session: Session) -> bool:
         """End what no screen wants any more, and the host if nothing else is there, and whether that is so."""
@@ -161,9 +161,9 @@ class Line(asyncio.Protocol):
                 self.rest(session)
 
     def _join(self, join: Join) -> None:
-        session = self._host.for_screens()
+        session = self._host.for_screen(join)
         if session is None or session.served is None:
-            self.cut()
+            self.send(Closed())
             return
         self._joined, self._viewer = session, join.viewer
         session.served.join(join, self.send)

@@ -179,7 +179,7 @@ class FollowHost(HostMessage, frozen=True):
 
     after: int = -1
     session: str = ""
-    """Its id; empty for the one that was asked last."""
+    """Its id, or what `Caught` calls it; empty for the one that was asked last."""
 
 
 class StopSession(HostMessage, frozen=True):
@@ -189,7 +189,8 @@ class StopSession(HostMessage, frozen=True):
 
 
 class Join(HostMessage, frozen=True):
-    """Follow the session of the screens as with `FollowHost`, and act in it; the keys are this viewer's then."""
+    """Follow a session of screens as with `FollowHost`, and act in it; the keys are this viewer's then. Without a
+    `session` it is one that no screen follows, else the newest, else a new one. `Closed` comes where it has ended."""
 
     viewer: str
     """Chosen by who joins, the same each time that it comes back."""
@@ -199,6 +200,8 @@ class Join(HostMessage, frozen=True):
     """As `Caught` told it; empty for who was never there."""
     after: int = -1
     """The last event that was heard of that session."""
+    is_new: bool = False
+    """Begin another session in any case."""
 
 
 class Call(HostMessage, frozen=True):

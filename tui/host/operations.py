@@ -142,6 +142,11 @@ class Settle(Operation[None], frozen=True):
 class Answer(Operation[None], frozen=True):
     drop_oldest: bool
     replaces: str
+    goes_on: bool
+
+
+class EndThought(Operation[None], frozen=True):
+    """Have the answer come now."""
 
 
 class PutBack(Operation[None], frozen=True):
@@ -193,8 +198,8 @@ class MeasureContext(Operation[None], frozen=True):
 
 AnyOperation = (
     StartEngine | EngineLog | AskEngine | Load | Retry | Restart | Unload | Speak | New | Open | Delete | ShowBranch
-    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | PutBack | Interrupt | Send | Release | SendNext
-    | TakeBack | LengthOf | MeasureContext
+    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | EndThought | PutBack | Interrupt | Send | Release
+    | SendNext | TakeBack | LengthOf | MeasureContext
 )  # fmt: skip
 
 

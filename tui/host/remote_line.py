@@ -50,10 +50,13 @@ class RemoteLine:
         on_happened: Callable[[bytes], None],
         on_lost: Callable[[], None],
         on_broken: Callable[[str], None],
+        is_separate: bool = False,
     ) -> None:
         """`on_caught` gets the scene of a session that was not followed until now, `on_happened` each event after it.
         `on_broken` is called when the line breaks, with why if that is known, and with nothing when it is there again;
-        `on_lost` when the host or its session is gone."""
+        `on_lost` when the host or its session is gone. With `is_separate` the session is a new one, whatever others
+        there are."""
+        self._is_separate = is_separate
         self.reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
         self._on_lost, self._on_broken = on_lost, on_broken
         self.viewer = ops.new_viewer()
@@ -156,7 +159,10 @@ class RemoteLine:
 
     async def _follow(self, line: Line, joined: asyncio.Future[None]) -> bool:
         """True when the session has ended."""
-        line.send(Join(viewer=self.viewer, language=language(), session=self._session, after=self._number))
+        is_new = self._is_separate and not self._session
+        line.send(
+            Join(viewer=self.viewer, language=language(), session=self._session, after=self._number, is_new=is_new)
+        )
         for call, _, _ in tuple(self._pending.values()):
             line.send(call)
         self._line = line

@@ -60,10 +60,12 @@ class RemoteSession(Session):
         options: Options,
         reach: Reached,
         *,
+        is_separate: bool = False,
         otherwise: Reached | None = None,
         downloads: Downloads | None = None,
     ) -> None:
-        """`otherwise` reaches a session of this process, for where there can be no host."""
+        """With `is_separate` it is a new session, whatever others there are. `otherwise` reaches a session of this
+        process, for where there can be no host."""
         self._scene = Scene()
         self.engine: RemoteEngine = RemoteEngine(lambda: self._engine, self._ask_engine)
         self.model: RemoteModel = RemoteModel(lambda: self._engine)
@@ -84,6 +86,7 @@ class RemoteSession(Session):
             on_happened=self._happened,
             on_lost=self._is_gone,
             on_broken=lambda why: self._say(events.LineBroken(why=why)),
+            is_separate=is_separate,
         )
         self._line.on_keys = lambda has_keys: self._say(events.KeysMoved(are_here=has_keys))
         self.queue: RemotePrompts = RemotePrompts(lambda: self._scene, self._do)
@@ -94,6 +97,8 @@ class RemoteSession(Session):
         self._otherwise = otherwise
         self._n_configuring = 0
         """Changes to the conversation that the host has not confirmed yet."""
+        self._has_begun = False
+        """Something was in it when it was joined."""
         self._is_lost = False
         self._going_on: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
@@ -109,7 +114,7 @@ class RemoteSession(Session):
             self._say(events.NoHost(why=str(problem)))
             self._line.reach, self._otherwise, self.outlives = self._otherwise, None, False
             await self._line.open()
-        return bool(self.conversation.turns or self._engine.path or self.queue.texts)
+        return self._has_begun
 
     async def start(self) -> None:
         self._begin_beside()
@@ -224,8 +229,11 @@ class RemoteSession(Session):
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
-    def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
-        self._do(ops.Answer(drop_oldest=drop_oldest, replaces=replaces))
+    def answer(self, *, drop_oldest: bool = False, replaces: str = "", goes_on: bool = False) -> None:
+        self._do(ops.Answer(drop_oldest=drop_oldest, replaces=replaces, goes_on=goes_on))
+
+    def end_thought(self) -> None:
+        self._do(ops.EndThought())
 
     def put_back(self) -> None:
         self._do(ops.PutBack())
@@ -288,6 +296,7 @@ class RemoteSession(Session):
     def _caught(self, data: bytes) -> None:
         self._scene, self._is_lost = decode_scene(data), False
         self._grown.clear()
+        self._has_begun = bool(self.conversation.turns or self._engine.path or self.queue.texts)
         for event in tuple(retold(self._scene)):
             self._note(event)
             self._say(event)

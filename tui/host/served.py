@@ -338,7 +338,12 @@ async def _settle(served: Served, _: ops.Settle) -> None:
 
 @_for(ops.Answer)
 def _answer(served: Served, asked: ops.Answer) -> None:
-    served.controller.answer(drop_oldest=asked.drop_oldest, replaces=asked.replaces)
+    served.controller.answer(drop_oldest=asked.drop_oldest, replaces=asked.replaces, goes_on=asked.goes_on)
+
+
+@_for(ops.EndThought)
+def _end_thought(served: Served, _: ops.EndThought) -> None:
+    served.controller.end_thought()
 
 
 @_for(ops.PutBack)

@@ -20,7 +20,7 @@ from tui.config.state import StateStore
 from tui.engines.interface import share_language
 from tui.host.line import Line
 from tui.host.meeting import peer
-from tui.host.messages import AskHost, Begun, Closed, HostStatus, Remark, Welcome
+from tui.host.messages import AskHost, Begun, Closed, HostStatus, Join, Remark, Welcome
 from tui.host.sessions import Session, Sessions
 from tui.protocol.death import EngineDied
 from tui.session.events import Phase
@@ -142,14 +142,17 @@ class Host:
             await self.sessions.close(session)
         return True
 
-    def for_screens(self) -> Session | None:
-        """As `Serving.for_screens`."""
+    def for_screen(self, join: Join) -> Session | None:
+        """As `Serving.for_screen`."""
         if self._is_ending:
             return None
         self._has_served = True
-        for session in self.sessions:
-            if session.served is not None:
-                return session
+        served = [session for session in self.sessions if session.served is not None]
+        if join.session:
+            return next((session for session in served if session.log.session == join.session), None)
+        if served and not join.is_new:
+            left = [session for session in served if session.served and not session.served.n_viewers]
+            return (left or served)[-1]
         state = StateStore()
         state.read()
         return self.sessions.open("app", state, Options())

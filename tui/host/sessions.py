@@ -109,8 +109,8 @@ class Sessions:
         return iter(tuple(self._all.values()))
 
     def get(self, id: str) -> Session | None:
-        """The one with this id."""
-        return self._all.get(id)
+        """The one with this id, or with this name that is never given twice (`EventLog.session`)."""
+        return self._all.get(id) or next((session for session in self if session.log.session == id), None)
 
     @property
     def newest(self) -> Session | None:

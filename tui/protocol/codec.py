@@ -8,7 +8,7 @@ from typing import Union, get_args
 import msgspec
 
 from tui.protocol import bench_messages, messages
-from tui.protocol.messages import AnyCommand, Cancel, Command, DryRun, Event, Load
+from tui.protocol.messages import AnyCommand, Cancel, Command, DryRun, EndThought, Event, Load
 from tui.protocol.records import ErrorInfo
 from tui.words.later import later
 
@@ -19,9 +19,9 @@ COMMANDS: tuple[type[AnyCommand], ...] = tuple(
     kind for kind in _STRUCTS if issubclass(kind, Command) and kind is not Command
 )
 ANSWERS: dict[type[AnyCommand], type[Event]] = {
-    kind: get_args(vars(kind)["__orig_bases__"][0])[0] for kind in COMMANDS if kind is not Cancel
+    kind: get_args(vars(kind)["__orig_bases__"][0])[0] for kind in COMMANDS if kind not in (Cancel, EndThought)
 }
-"""What ends each command, beside `Failed`. Nothing answers a `Cancel`."""
+"""What ends each command, beside `Failed`. Nothing answers a `Cancel`, or an `EndThought`."""
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ from tui.protocol.records import (
     Sampling,
     StopReason,
     Timings,
+    TokenOdds,
 )
 from tui.words import Language, mark
 
@@ -145,6 +146,8 @@ class Started(Event, frozen=True):
     n_ctx: int
     template_note: str = ""
     """As `LlamaLoad.template_note`, which may be another one by now: a template may fail at a later conversation."""
+    seed: int = -1
+    """That of the draws; -1 where they go on with those of a paused answer."""
     biases_left_out: tuple[str, ...] = ()
     """Texts of `Sampling.logit_bias` that are not one token of this model: they change nothing."""
 
@@ -176,6 +179,12 @@ class Delta(Event, frozen=True):
     n_drafted: int = 0
     """Tokens decoded ahead so far, and how many of them were right."""
     n_accepted: int = 0
+
+
+class Odds(Event, frozen=True):
+    """How likely the tokens since the last one were; only with `Generate.n_alternatives`."""
+
+    tokens: tuple[TokenOdds, ...]
 
 
 class Recast(Event, frozen=True):
@@ -282,8 +291,8 @@ class Unload(Command[Ok], frozen=True):
 
 
 class Generate(Command[Done], frozen=True):
-    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast`, `Done`; or `Failed`.
-    Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast` or `Odds`, `Done`; or
+    `Failed`. Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
 
     doing = "answering"
     messages: tuple[Message, ...] = ()
@@ -301,6 +310,11 @@ class Generate(Command[Done], frozen=True):
     """Stop after this many tokens; 0 goes on to the end of the context."""
     answer_format: AnswerFormat | None = None
     """What the answer must keep to. One that is wrong fails as "bad_format". Nothing is drafted then."""
+    n_alternatives: int = 0
+    """Tell of each token how likely it was, and so many of the likeliest (20 at most), in `Odds`; 0 tells nothing.
+    Nothing is drafted then."""
+    goes_on: bool = False
+    """The last message is an answer that is not complete: what comes goes on where it ends."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False
@@ -316,6 +330,13 @@ class Generate(Command[Done], frozen=True):
 
 class Cancel(Command[Never], frozen=True):
     """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
+
+    target: int
+
+
+class EndThought(Command[Never], frozen=True):
+    """End the thought of the answer that is being written by the command with the id `target`, as if it were over its
+    budget, so that the answer comes. Where it does not think yet, the thought ends as soon as it begins."""
 
     target: int
 

@@ -197,6 +197,19 @@ class PartialSampling(Record, frozen=True, omit_defaults=True):
         return {name: value for name, value in named if value is not None}
 
 
+class TokenOdds(Record, frozen=True):
+    """A token that was chosen, by how the model alone saw it: values of sampling come after that."""
+
+    text: str
+    """As bytes like \\xe4 where it is a part of a character."""
+    p: float
+    """Its probability, 0 to 1."""
+    others: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens, the likeliest first, with their probabilities; this one may be among them."""
+    is_thought: bool = False
+    """It is part of what was thought."""
+
+
 class AnswerFormat(Record, frozen=True):
     """What an answer must keep to; what is thought before it need not."""
 

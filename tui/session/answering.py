@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tui.chat.conversation import to_messages, up_to_the_prompt
+import msgspec
+
+from tui.chat.conversation import Conversation, MadeWith, Turn, to_messages, up_to_the_prompt
 from tui.config.settings import Settings
 from tui.engines.interface import AnswerStream, Engine, EngineError
 from tui.machine.cpus import n_usable_cpus
 from tui.protocol.death import EngineDied, death_sentence
 from tui.protocol.messages import Done, Generate, Loaded
-from tui.protocol.records import ErrorInfo, is_same_process
+from tui.protocol.records import ErrorInfo, Message, is_same_process
 from tui.session.answer_settings import answer_settings
 from tui.session.context_keeper import ContextKeeper
 from tui.session.engine_phase import EnginePhase
@@ -96,11 +98,13 @@ class Answering:
                 self.expect_none()
         return is_agreed
 
-    async def run(self, loaded: Loaded, *, drop_oldest: bool) -> None:
-        """Answer with what is `loaded`, after `agree`. Raises `EngineDied` when the engine dies meanwhile."""
+    async def run(self, loaded: Loaded, *, drop_oldest: bool, begun: Turn | None = None) -> None:
+        """Answer with what is `loaded`, after `agree`; or go on with the last answer, which was `begun`. Raises
+        `EngineDied` when the engine dies meanwhile."""
         if self._opened.now.model_path != loaded.path:
             self._opened.configure(model_path=loaded.path)
         self._writing = writing = self._write(loaded, self._model.name)
+        writing.begun = begun
         self._is_over.clear()
         try:
             await self._follow(writing, drop_oldest)
@@ -156,14 +160,24 @@ class Answering:
     def _command(self, writing: Writing, drop_oldest: bool) -> Generate:
         conversation, goes_on = self._opened.now, writing.has_begun
         how = answer_settings(conversation, self._settings, self._engine.loaded, self._model.info)
-        return Generate(
-            messages=() if goes_on else to_messages(up_to_the_prompt(conversation)),
+        begun = None if goes_on else writing.begun
+        writing.made_with = writing.made_with or MadeWith(
             sampling=how.sampling,
             thinking=how.thinking,
             effort=how.effort,
-            answer_format=how.answer_format,
+            thinking_budget=how.thinking_budget,
+            max_tokens=how.max_tokens,
+        )
+        return Generate(
+            messages=() if goes_on else _messages(conversation, begun),
+            sampling=how.sampling,
+            thinking=how.thinking,
+            effort=how.effort,
+            answer_format=None if writing.begun else how.answer_format,  # what there is may not keep to it
+            n_alternatives=self._settings.chat.alternatives,
             thinking_budget=how.thinking_budget and max(1, how.thinking_budget - writing.n_thinking),
             max_tokens=how.max_tokens and max(1, how.max_tokens - writing.n_decode),
+            goes_on=begun is not None,
             drop_oldest=drop_oldest,
             flush_s=CROWDED_FLUSH_S if _is_crowded(writing.loaded) else FLUSH_S,
             contexts=self._contexts.folder,
@@ -198,6 +212,14 @@ class Answering:
             self._stream.cancel(insist=False)
         return True
 
+    def end_thought(self) -> bool:
+        """Have the thought of the answer that is being written end, so that the answer comes; False when there is no
+        such answer."""
+        if self._stream is None:
+            return False
+        self._stream.end_thought()
+        return True
+
     def interrupt(self) -> bool:
         """Have the answer end; False when the engine makes none, or one that waits for a load."""
         if self._writing is not None:
@@ -219,6 +241,15 @@ class Answering:
             self._writing.stop()
             self._is_over.set()
         await self._is_over.wait()
+
+
+def _messages(conversation: Conversation, begun: Turn | None) -> tuple[Message, ...]:
+    """What is to be answered; with the answer that was `begun` and stands behind it."""
+    if begun is None:
+        return to_messages(up_to_the_prompt(conversation))
+    before = msgspec.structs.replace(conversation, turns=conversation.turns[:-1])
+    answer = Message(role="assistant", content=begun.text, reasoning=begun.reasoning or None)
+    return (*to_messages(before), answer)
 
 
 def _is_crowded(loaded: Loaded) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tui.chat.search.searcher import Searcher
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
@@ -22,9 +21,10 @@ from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.session.announcer import Announcer
 from tui.session.drafts import Drafts
 from tui.session.engine_seen import EngineSeen
-from tui.session.events import Announcer, Phase, ProblemFound
+from tui.session.events import Phase, ProblemFound
 from tui.session.fetching import Fetching
 from tui.session.live_speed import KnowsPrefill, LiveSpeed
 from tui.session.load_order import LoadOrder
@@ -35,6 +35,7 @@ from tui.session.state_writer import StateWriter
 from tui.session.tuning import KnownModel, Tuning
 
 if TYPE_CHECKING:
+    from tui.chat.search.searcher import Searcher
     from tui.session.finding import Finding
 
 _log = logging.getLogger("llmtui")
@@ -59,6 +60,7 @@ class Beside:
         """`model` gives the session's model, `phase` what its engine is at."""
         environment = engine_environment(software=settings.engine.software_vulkan)
         self.settings, self.state, self.store = settings, state, store
+        self._is_engine_busy = lambda: phase() in ("loading", "answering")
         self._announcer = Announcer()
         self.listen = self._announcer.listen
         """Call with each event from now on; the result, once called, ends that."""
@@ -82,9 +84,7 @@ class Beside:
         self.listen(self.speed.hear)
         self.machine = MachineHistory()
         self.listen(self.machine.hear)
-        self.monitoring = Monitoring(
-            engine, self.speed, settings.memory, tell, is_busy=lambda: phase() in ("loading", "answering")
-        )
+        self.monitoring = Monitoring(engine, self.speed, settings.memory, tell, is_busy=self._is_engine_busy)
         self.memory_speed = MemorySpeed(
             engine, lambda: LocalEngine(env=environment), phase, KeptBandwidth(paths.bandwidth_file())
         )
@@ -102,13 +102,16 @@ class Beside:
             tell,
         )
         """Looks for the fastest load settings."""
-        self.searcher = Searcher(
-            store.path, paths.search_index_file(), is_busy=lambda: phase() in ("loading", "answering")
-        )
-        """Finds conversations by what was said in them."""
         self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
         """What is fetched from them."""
         self._taking_up: asyncio.Task[None] | None = None
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """Finds conversations by what was said in them; imported behind the first paint, as `finding` is."""
+        from tui.chat.search.searcher import Searcher
+
+        return Searcher(self.store.path, paths.search_index_file(), is_busy=self._is_engine_busy)
 
     @cached_property
     def finding(self) -> Finding:
@@ -148,7 +151,8 @@ class Beside:
         going, or gone."""
         self._announcer.close()
         self.monitoring.close()
-        self.searcher.close()
+        if "searcher" in self.__dict__:
+            self.searcher.close()
         if self._taking_up is not None:
             self._taking_up.cancel()
         await self.memory_speed.close()

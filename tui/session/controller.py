@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tui.chat.conversation import Conversation
+from tui.chat.conversation import Conversation, unfinished_answer
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
@@ -304,17 +304,20 @@ class Controller(Session):
         self._tell(UserSaid(turn=turn))
         self.answer()
 
-    def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
+    def end_thought(self) -> None:
+        self._answers.end_thought()
+
+    def answer(self, *, drop_oldest: bool = False, replaces: str = "", goes_on: bool = False) -> None:
         if replaces:
             self.replacing.cut(replaces)
         is_free = self.can_answer and self.phase == "ready"
-        drop_oldest = drop_oldest or self.settings.chat.on_overflow == "drop"
-        self._begin(self._turns.answer(partial(self._run_answer, drop_oldest)), is_answer=True)
+        drop_oldest = drop_oldest or goes_on or self.settings.chat.on_overflow == "drop"
+        self._begin(self._turns.answer(partial(self._run_answer, drop_oldest, goes_on=goes_on)), is_answer=True)
         if is_free:  # it may have to wait for the rest of a load: that it comes is seen at once
             self._answers.expect()
         self.queue.release()
 
-    async def _run_answer(self, drop_oldest: bool) -> None:
+    async def _run_answer(self, drop_oldest: bool, *, goes_on: bool = False) -> None:
         loaded = self.engine.loaded
         if loaded is None:
             self._answers.expect_none()
@@ -324,8 +327,12 @@ class Controller(Session):
         if not is_agreed or self.engine.loaded is not loaded:  # a death meanwhile is told by itself
             self.queue.hold()
             return
+        begun = unfinished_answer(self.conversation) if goes_on else None
+        if goes_on and begun is None:  # another window was quicker
+            self._answers.expect_none()
+            return
         try:
-            await self._answers.run(loaded, drop_oldest=drop_oldest)
+            await self._answers.run(loaded, drop_oldest=drop_oldest, begun=begun)
         except Exception:
             self.queue.hold()
             raise
@@ -357,7 +364,8 @@ class Controller(Session):
         self._interrupt()
 
     def _interrupt(self, *, again: bool = False) -> None:
-        if not self._answers.interrupt() and (self.phase == "loading" or self._turns.is_waiting):
+        # What waits for its turn does not even begin, also an answer that is expected.
+        if self._turns.is_waiting or (not self._answers.interrupt() and self.phase == "loading"):
             self._works.cancel(again=again)
 
     async def stop(self) -> None:

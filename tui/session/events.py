@@ -1,13 +1,11 @@
 """What a session tells, as records: every change that a screen, a log or another process has to know of to follow it.
 
 Every event is a tagged struct, so that `encode` makes one line of JSON of any of them and `decode` the same event of
-that line. `Announcer` tells each event to all who listen.
+that line. `announcer` tells each event to all who listen.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import Death
 from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
-from tui.protocol.records import ErrorInfo
+from tui.protocol.records import ErrorInfo, TokenOdds
 from tui.session.event_base import Phase as Phase
 from tui.session.event_base import SessionEvent as SessionEvent
 from tui.session.loads import Reload
@@ -208,9 +206,11 @@ class AnswerBegan(SessionEvent, frozen=True):
     """The engine reads the prompt of an answer."""
 
     turn: Turn
-    """The answer, empty yet."""
+    """The answer, empty yet, or with what it has where it goes on."""
     started: Started
     """What the engine says of the prompt."""
+    goes_on: bool = False
+    """It had ended before, and is shown."""
 
 
 class PromptAdvanced(SessionEvent, frozen=True):
@@ -229,6 +229,15 @@ class AnswerGrew(SessionEvent, frozen=True):
     """The answer."""
     delta: Delta
     """What came since the last time, and how fast."""
+
+
+class OddsTold(SessionEvent, frozen=True):
+    """How likely more tokens of an answer were."""
+
+    turn_id: str
+    """The answer."""
+    tokens: tuple[TokenOdds, ...]
+    """Those since the last time."""
 
 
 class AnswerRecast(SessionEvent, frozen=True):
@@ -396,7 +405,7 @@ AnySessionEvent = (
     | ContextUsed
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
-    | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
+    | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | OddsTold | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
     | DraftModelLeftOut | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
@@ -421,41 +430,3 @@ _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
 def _decoder() -> msgspec.json.Decoder[AnySessionEvent]:
     """Made when it is wanted: it takes some 20 ms, and a session in this process needs none."""
     return msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
-
-
-class Announcer:
-    """Tells events to all who listen, on the thread and at the moment of `tell`. All hear the same events in the same
-    order: what is told while one is being told comes after it."""
-
-    def __init__(self) -> None:
-        self._callbacks: list[Callable[[AnySessionEvent], None]] = []
-        self._waiting: deque[AnySessionEvent] = deque()
-        self._is_telling = False
-
-    def listen(self, callback: Callable[[AnySessionEvent], None]) -> Callable[[], None]:
-        """Call `callback` with each event from now on; the result, once called, ends that."""
-        self._callbacks.append(callback)
-
-        def end() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return end
-
-    def tell(self, event: AnySessionEvent) -> None:
-        """Tell an event. What a callback raises comes out of this; what was to be told after that is told next time."""
-        self._waiting.append(event)
-        if self._is_telling:
-            return
-        self._is_telling = True
-        try:
-            while self._waiting:
-                event = self._waiting.popleft()
-                for callback in tuple(self._callbacks):
-                    callback(event)
-        finally:
-            self._is_telling = False
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        self._callbacks.clear()

@@ -274,9 +274,15 @@ class Session(Beside, ABC):
     # Answers ----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def answer(self, *, drop_oldest: bool = False, replaces: str = "") -> None:
+    def answer(self, *, drop_oldest: bool = False, replaces: str = "", goes_on: bool = False) -> None:
         """Answer the conversation as it stands, its last turn being the user's, or in the place of the answer with the
-        id `replaces`. What waits is sent after that."""
+        id `replaces`; with `goes_on`, go on with the last answer, which ended before it was complete. What waits is
+        sent after that."""
+
+    @abstractmethod
+    def end_thought(self) -> None:
+        """Have the thought of the answer that is being written end, so that the answer comes; one that has not begun
+        ends at once. Nothing happens where no answer is written, or no thought."""
 
     @abstractmethod
     def put_back(self) -> None:

@@ -132,6 +132,12 @@ class OpenConversation:
         if self.is_kept:
             self._keep_turn(self._store.append_turn(self.now.id, turn))
 
+    def take_up_answer(self, turn: Turn) -> None:
+        """The last answer goes on from where it ended."""
+        self._change(with_turn(self.now, turn))
+        if self.is_kept:
+            self._keep_turn(self._store.reopen_turn(turn))
+
     def end_answer(self, turn: Turn) -> None:
         """The answer as it is at its end."""
         self._change(with_turn(self.now, turn))

@@ -11,10 +11,10 @@ from operator import itemgetter
 import msgspec
 
 from tui.base import format
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished
+from tui.chat.conversation import MadeWith, Turn, TurnStop, answer_turn, finished, taken_up
 from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
-from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Odds, Prefill, Recast, Started
 from tui.protocol.records import Timings
 from tui.session.context_meter import ContextMeter
 from tui.session.events import (
@@ -27,10 +27,12 @@ from tui.session.events import (
     ContextUsed,
     DraftModelLeftOut,
     ModelReloaded,
+    OddsTold,
     PromptAdvanced,
 )
 from tui.session.loads import LoadRequest, Reload
 from tui.session.open_conversation import OpenConversation
+from tui.session.pace import Pace
 from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 
@@ -57,6 +59,11 @@ class Writing:
         self._model_name, self._opened, self._store, self._replacing = model_name, opened, store, replacing
         self._meter, self._prefill_speeds, self._swap_used, self._tell = meter, prefill_speeds, swap_used, tell
         self._turn: Turn | None = None
+        self.begun: Turn | None = None
+        """The answer that ended before it was complete, and goes on."""
+        self.made_with: MadeWith | None = None
+        """What it was asked for with."""
+        self._pace = Pace()
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
         self._parts: list[tuple[str, Timings]] = []
         """What was written before each pause, and on which backend."""
@@ -84,24 +91,23 @@ class Writing:
     def take(self, event: Event) -> None:
         """One event of the engine."""
         if isinstance(event, Delta) and self._turn:
+            self._pace.note(event.n_decode)
             self._text[event.kind] += event.text
             self._opened.settle()
             self._meter.n_used = event.n_used
             self._arrive()
             self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             self._tell(AnswerGrew(turn_id=self._turn.id, delta=event))
+        elif isinstance(event, Odds) and self._turn:
+            self._tell(OddsTold(turn_id=self._turn.id, tokens=event.tokens))
         elif isinstance(event, Recast) and self._turn:
             self._text = {"thinking": self._text["thinking"] + self._text["answer"], "answer": ""}
             self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             self._tell(AnswerRecast(turn_id=self._turn.id))
         elif isinstance(event, Prefill) and self._turn:
             self._tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
-        elif isinstance(event, Started) and self._turn:
-            self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx, **self._meter.parts))
         elif isinstance(event, Started):
-            self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
-            self._opened.begin_answer(self._turn)
-            self._tell(AnswerBegan(turn=self._turn, started=event))
+            self._start(event)
         elif isinstance(event, Done) and self._turn:
             self._meter.n_used = event.n_used
             self._add_part(event.timings)
@@ -116,6 +122,23 @@ class Writing:
                 self._tell(DraftModelLeftOut())
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
+
+    def _start(self, started: Started) -> None:
+        """The engine knows its prompt: of a new answer, of one that goes on, or again after a pause."""
+        if self._turn is not None:
+            self._tell(ContextUsed(n_used=started.n_cached, n_ctx=started.n_ctx, **self._meter.parts))
+            return
+        if self.made_with is not None:
+            sampling = msgspec.structs.replace(self.made_with.sampling, seed=started.seed)
+            self.made_with = msgspec.structs.replace(self.made_with, sampling=sampling, n_ctx=started.n_ctx)
+        if self.begun is not None:
+            self._turn = taken_up(self.begun, self._model_name)
+            self._text = {"thinking": self.begun.reasoning, "answer": self.begun.text}
+            self._opened.take_up_answer(self._turn)
+        else:
+            self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
+            self._opened.begin_answer(self._turn)
+        self._tell(AnswerBegan(turn=self._turn, started=started, goes_on=self.begun is not None))
 
     def pause(self, done: Done) -> None:
         """The engine stopped because the model is to be loaded again."""
@@ -156,9 +179,11 @@ class Writing:
 
     def _by_backend(self) -> list[tuple[str, Timings]]:
         """The backends in the order in which they were used, two parts on the same one being one."""
+        before = self.begun
+        parts = [(before.backend[-1], before.timings)] if before and before.backend and before.timings else []
         return [
             (label, functools.reduce(Timings.plus, (timings for _, timings in parts)))
-            for label, parts in groupby(self._parts, itemgetter(0))
+            for label, parts in groupby([*parts, *self._parts], itemgetter(0))
         ]
 
     def _finish(self, stop: TurnStop, error: str | None = None, *, is_refused: bool = False) -> None:
@@ -170,6 +195,9 @@ class Writing:
             self._replacing.put_back()
 
     def _end(self, begun: Turn, stop: TurnStop, error: str | None) -> None:
+        before = self.begun
+        if before is not None and (self._text["answer"], self._text["thinking"]) == (before.text, before.reasoning):
+            stop, error = before.stop or stop, before.error  # not a word has come: it is what it was
         used = self._by_backend()
         turn = finished(
             begun,
@@ -188,6 +216,8 @@ class Writing:
             turn,
             backend=tuple(label for label, _ in used) or turn.backend,
             swapped_bytes=swap_growth(self._swap_before, self._swap_used()),
+            made_with=self.made_with
+            and msgspec.structs.replace(self.made_with, pace=tuple(self._pace.speeds), pace_s=self._pace.step_s),
         )
         self._opened.end_answer(turn)
         self._tell(AnswerEnded(turn=turn))

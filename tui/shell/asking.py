@@ -11,22 +11,26 @@ from typing import Any
 
 import msgspec
 
+from tui.base import format
 from tui.base.exit_codes import ExitCode
+from tui.base.userpath import user_path
 from tui.chat.conversation import Conversation, encodable
 from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
+from tui.models.named import find, labels, named
 from tui.protocol.messages import Loaded
 from tui.protocol.records import PartialSampling
 from tui.session import events
 from tui.session.controller import Controller
 from tui.shell.answer_load import is_loaded, settle
-from tui.shell.pick import NoModelFound, pick
+from tui.shell.pick import NoModelFound, pick, scanned
 from tui.shell.question import CannotAsk, Question
 from tui.words import tr
 
 _EXAMPLE = 'llmtui ask "…" -m model.gguf'
+_MOST_NAMES = 8
 _STOP_S = 10.0
 """How long an answer that nobody wants any more may take to stop."""
 _ENDS = (events.AnswerEnded, events.AnswerRefused, events.LoadFailed, events.EngineLost, events.FaultFound)
@@ -103,6 +107,8 @@ class Asking:
     def _pick(self, question: Question, conversation: Conversation | None) -> LibraryModel:
         """The model that was named, what is loaded, the conversation's, or one by itself."""
         settings, state, loaded = self._settings, self._state.state, self._controller.engine.loaded
+        if question.named:
+            question = msgspec.structs.replace(question, model=str(self._named(question.named)))
         if not question.model:
             for path in (loaded.path if loaded else "", conversation.model_path if conversation else ""):
                 if path:
@@ -115,6 +121,23 @@ class Asking:
         except ModelFileError as error:
             raise CannotAsk(ExitCode.MODEL, tr("{file}: {reason}", file=error.path, reason=error.reason)) from error
 
+    def _named(self, written: str) -> Path:
+        """The file that is meant by what was written on another machine."""
+        path = user_path(written)
+        if path.is_file():
+            return path
+        models, _ = named(scanned(self._settings, self._state.state))
+        found = find(written, models)
+        if len(found) == 1:
+            return found[0].path
+        names = format.listed(*labels(found)[:_MOST_NAMES])
+        raise CannotAsk(
+            ExitCode.MODEL,
+            tr("{name} may be one of several models there: {names}. Write one of these.", name=written, names=names)
+            if found
+            else tr("There is no model {name} there. llmtui models --host lists those that are.", name=written),
+        )
+
     async def _take_up(self, question: Question, conversation: Conversation | None) -> None:
         controller = self._controller
         controller.contexts.saves = question.keep and question.continue_last
@@ -124,6 +147,8 @@ class Asking:
             await controller.new(is_kept=question.keep)
         if conversation is not None and not question.keep:
             controller.opened.take(conversation)
+        if question.preset is not None:
+            controller.configure(**question.preset.settings(self._settings))
         if question.system_prompt is not None:
             controller.configure(system_prompt=encodable(question.system_prompt))
         given: dict[str, Any] = dict(question.sampling.given)

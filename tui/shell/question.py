@@ -10,6 +10,7 @@ import msgspec
 from tui.base.exit_codes import ExitCode
 from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
+from tui.config.presets import Preset
 from tui.files.attachment import Attachment, with_files
 from tui.planning.draftload import AUTO, OFF
 from tui.protocol.records import AnswerFormat, PartialSampling
@@ -23,6 +24,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What it is about."""
     model: str = ""
     """Path of the file that was named; empty takes one."""
+    named: str = ""
+    """In its place, a file or a name of the library where it is answered, as it was written."""
     load: Mapping[str, bool | int | float | str] = {}
     """Field of `ChosenLoad` to the value that was given."""
     fit: bool = False
@@ -37,12 +40,16 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     answer_format: AnswerFormat | None = None
     max_tokens: int | None = None
     think: Think = ""
+    preset: Preset | None = None
+    """What other options go before."""
     keep: bool = True
     """Save the conversation."""
 
     @classmethod
-    def of(cls, options: AskOptions, prompt: str, files: tuple[Attachment, ...] = ()) -> Question:
-        """What the command line asks for, once its prompt is put together."""
+    def of(
+        cls, options: AskOptions, prompt: str, files: tuple[Attachment, ...] = (), preset: Preset | None = None
+    ) -> Question:
+        """What the command line asks for, once its prompt is put together; `preset` is that of the settings."""
         load = dict(options.load)
         if (draft := load.get("model_draft", AUTO)) not in (AUTO, OFF):
             load["model_draft"] = str(Path(str(draft)).absolute())  # whoever answers may be in another folder
@@ -50,6 +57,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             prompt=prompt,
             files=files,
             model=str(options.model.absolute()) if options.model else "",
+            named=options.named,
+            preset=options.preset or preset,
             load=load,  # type: ignore[arg-type]  # by the types of the arguments
             fit=options.fit,
             force=options.force,

@@ -5,29 +5,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.app import answer_phrases, phrases
+from tui.app import answer_phrases
 from tui.app.bindings import title_of
+from tui.app.screens.exchanging import Exchanging
 from tui.app.screens.flows import Flows, flow
-from tui.base import format
-from tui.base.oserrors import os_reason
-from tui.chat.conversation import Conversation, WholeConversation
+from tui.base.text import one_line
+from tui.chat.conversation import encodable
 from tui.chat.store import StoreError
-from tui.config import paths
 from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.interface import Session
-from tui.words import mark, tr
+from tui.words import tr
 
 if TYPE_CHECKING:
-    from tui.chat import export
-
-IMPORT = mark("Import")
+    pass
 
 
 class ConversationFlows:
@@ -44,6 +40,7 @@ class ConversationFlows:
         """`show_settings` shows what the next prompt is sent with, `look_up` goes to a message in which words were
         found."""
         self.flows, self._look_up = flows, look_up
+        self.exchanging = Exchanging(controller, flows, self.open_conversation)
         self._controller, self._settings, self._show_settings = controller, settings, show_settings
 
     @flow("dialog")
@@ -56,7 +53,7 @@ class ConversationFlows:
         controller = self._controller
         picked = await self.flows.ask(
             ConversationsScreen(
-                ConversationShelf(controller, self._write),
+                ConversationShelf(controller, Exchanging.write),
                 self.flows.keymap,
                 current=controller.conversation.id,
                 order=next((order for order in ORDERS if order == controller.state.state.conversation_order), "used"),
@@ -68,7 +65,16 @@ class ConversationFlows:
         if picked.conversation_id != controller.conversation.id:
             await self.open_conversation(picked.conversation_id)
         if picked.words and picked.conversation_id == controller.conversation.id:
+            await self._show_branch_of(picked.turn_id)
             self._look_up(picked.words, picked.turn_id)
+
+    async def _show_branch_of(self, turn_id: str) -> None:
+        """Show a message that stands in another branch."""
+        if not any(turn.id == turn_id for turn in self._controller.conversation.turns):
+            try:
+                await self._controller.show_branch(turn_id)
+            except StoreError as error:
+                self.flows.tell(str(error), bad=True)
 
     async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
         """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""
@@ -85,8 +91,12 @@ class ConversationFlows:
         before = self._controller.conversation.title
         name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
         if name:
-            self._controller.configure(title=name)
-            self.flows.tell(tr("Renamed."))
+            await self.take_name(name)
+
+    async def take_name(self, name: str) -> None:
+        """Call the open conversation this."""
+        self._controller.configure(title=encodable(one_line(name)))
+        self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -104,12 +114,14 @@ class ConversationFlows:
             )
         )
         if text is not None:
-            self._controller.configure(system_prompt=text)
-            self.flows.tell(
-                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
-            )
-            self._show_settings()
-            await self._controller.context.measure()
+            await self.take_system_prompt(text)
+
+    async def take_system_prompt(self, text: str) -> None:
+        """Send this with the prompts of the open conversation; empty for none."""
+        self._controller.configure(system_prompt=encodable(text))
+        self.flows.tell(tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now."))
+        self._show_settings()
+        await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
         """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why
@@ -163,90 +175,6 @@ class ConversationFlows:
         if chosen is not None:
             self._controller.configure(**msgspec.structs.asdict(chosen))
             self.flows.tell(tr("The next answer is sampled with these values."))
-
-    @flow("dialog")
-    async def action_export(self) -> None:
-        """Write the open conversation to a file."""
-        if self._controller.conversation.turns:
-            await self._export(self._controller.conversation)
-        else:
-            self.flows.tell(tr("There is nothing to export yet."))
-
-    async def _export(self, conversation: Conversation) -> None:
-        from tui.app.screens.choice import ChoiceScreen
-        from tui.app.screens.conversations import exports
-
-        chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), exports(), self.flows.keymap))
-        if chosen is not None:
-            kind: export.Kind = "json" if chosen == "json" else "markdown"
-            whole = await self._whole(conversation)
-            try:
-                file = await asyncio.to_thread(self._write, whole, kind)
-            except OSError as error:
-                place, reason = error.filename or paths.exports_dir(), os_reason(error)
-                self.flows.tell(tr("Not exported to {file}: {reason}", file=place, reason=reason), bad=True)
-            else:
-                self.flows.tell(tr("Exported to {file}", file=file))
-
-    async def _whole(self, conversation: Conversation) -> WholeConversation:
-        """With its branches, where it has some and they can be read."""
-        if not conversation.places:
-            return WholeConversation(shown=conversation)
-        try:
-            return await self._controller.store.whole(conversation.id)
-        except StoreError as error:
-            self.flows.tell(str(error), bad=True)
-            return WholeConversation(shown=msgspec.structs.replace(conversation, places=()))
-
-    @staticmethod
-    def _write(whole: WholeConversation, kind: export.Kind) -> str:
-        """Where it is now, and what is not in it."""
-        from tui.chat import export
-
-        file = export.write(whole.shown, paths.exports_dir(), kind, stats=True, hidden=whole.hidden)
-        return phrases.with_harmless(str(file), export.n_left_out(whole.shown, kind))
-
-    @flow("dialog")
-    async def action_import(self) -> None:
-        """Open a conversation from a file, of which the path is asked for until it is one or the dialog is closed."""
-        from tui.app.screens.text_edit import LineEditScreen
-        from tui.base.userpath import typed_path
-        from tui.chat import export
-
-        hint, written = tr("The path of a conversation that was exported as JSON."), ""
-        place = f"{format.path(paths.exports_dir())}/….json"
-        while True:
-            dialog = LineEditScreen(
-                title_of("import"), written, self.flows.keymap, placeholder=place, hint=hint, save=IMPORT
-            )
-            if (answer := await self.flows.ask(dialog)) is None:
-                break
-            try:
-                await self._import(typed_path(answer))
-                break
-            except export.ImportProblem as problem:
-                hint, written = str(problem), answer
-
-    async def import_file(self, file: Path) -> None:
-        """Open a conversation from a file at the start, for which is what was sent already; or say why not."""
-        from tui.chat import export
-
-        try:
-            await self._import(file, keeps_prompts=True)
-        except export.ImportProblem as problem:
-            self.flows.tell(tr("{file} was not imported. {problem}", file=file, problem=problem), bad=True)
-
-    async def _import(self, file: Path, *, keeps_prompts: bool = False) -> None:
-        from tui.chat import export
-
-        whole = await asyncio.to_thread(export.read, file)
-        try:
-            await self._controller.store.create(whole.shown, whole.hidden)
-        except StoreError as error:
-            self.flows.tell(str(error), bad=True)
-            if not error.is_retried:
-                return
-        await self.open_conversation(whole.shown.id, keeps_prompts=keeps_prompts)
 
     @flow("dialog")
     async def action_delete(self) -> None:

@@ -74,8 +74,8 @@ class ConversationView:
                 transcript.truncate_from(turn_id)
             case events.UserSaid(turn=turn):
                 transcript.add_user(turn.id, turn.text, file_lines(turn))
-            case events.AnswerBegan(turn=turn, started=started):
-                self._begin(turn, started)
+            case events.AnswerBegan(turn=turn, started=started, goes_on=goes_on):
+                self._begin(turn, started, goes_on=goes_on)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
                 transcript.set_progress(turn_id, partial(answer_phrases.prompt_progress, progress))
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
@@ -103,10 +103,13 @@ class ConversationView:
     def _remember_prompts(self, turns: Sequence[Turn]) -> None:
         self._prompt.set_past([turn.text for turn in turns if turn.role == "user"])
 
-    def _begin(self, turn: Turn, started: Started) -> None:
+    def _begin(self, turn: Turn, started: Started, *, goes_on: bool) -> None:
         if started.n_dropped:
             self._transcript.add_notice(partial(phrases.dropped, started, self._keymap), "warning")
-        self._transcript.begin_answer(turn.id, turn.model)
+        if goes_on:
+            self._transcript.take_up_answer(turn.id, turn.model)
+        else:
+            self._transcript.begin_answer(turn.id, turn.model)
         self._transcript.set_progress(turn.id, partial(answer_phrases.prompt_begun, started))
 
     def _end(self, turn: Turn) -> None:

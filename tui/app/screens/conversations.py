@@ -33,7 +33,7 @@ from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.oserrors import os_reason
 from tui.base.text import clean
-from tui.chat.export import Kind
+from tui.chat.export import ENDINGS, Kind
 from tui.chat.place import Place, place_of, tags_of
 from tui.chat.search.found import Found, together
 from tui.chat.search.query import Hit, pattern
@@ -51,6 +51,7 @@ def exports() -> tuple[Choice, ...]:
     """The kinds of files that a conversation can be written to."""
     return (
         Choice(id="markdown", label="Markdown", note=tr("to read"), key="m"),
+        Choice(id="html", label="HTML", note=tr("one file for any browser"), key="h"),
         Choice(id="json", label="JSON", note=tr("to keep and to import again"), key="j"),
     )
 
@@ -390,11 +391,12 @@ class ConversationsScreen(ListDialog[Picked]):
         one = self._meant()
         if one is None:
             return
-        kind: str | None = await self.app.push_screen_wait(ChoiceScreen(tr("Export as"), exports(), self.keymap))
+        chosen = await self.app.push_screen_wait(ChoiceScreen(tr("Export as"), exports(), self.keymap))
+        kind = next((kind for kind in ENDINGS if kind == chosen), None)
         if kind is None:
             return
         try:
-            file = await self._shelf.export(one.id, "json" if kind == "json" else "markdown")
+            file = await self._shelf.export(one.id, kind)
         except (StoreError, OSError) as error:
             self._tell(
                 tr(

@@ -16,7 +16,8 @@ from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
-from tui.config.actions import ACTIONS, Action
+from tui.config.action import Action
+from tui.config.actions import ACTIONS
 from tui.config.keymap import display_keys
 from tui.words import tr, trn
 

@@ -4,9 +4,7 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -24,28 +22,38 @@ from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
 from tui.app.screens.cards import Cards
+from tui.app.screens.completing import Completing
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
+from tui.app.screens.copying_as import CopyingAs
 from tui.app.screens.editing import Editing
-from tui.app.screens.flows import Flows, flow
+from tui.app.screens.finding_text import FindingText
+from tui.app.screens.flows import Flows
 from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
+from tui.app.screens.look_flows import LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.odds_flows import OddsFlows
+from tui.app.screens.preset_flows import PresetFlows
+from tui.app.screens.prompt_flows import PromptFlows
 from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
+from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
 from tui.app.widgets.chat_column import ChatColumn
+from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
+from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -56,12 +64,15 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
-from tui.config.language import AUTO, language_for
+from tui.config import paths
+from tui.config.action import Action
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
-from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.config.snippets import Snippets
+from tui.session.aside import aside
+from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
-from tui.words import LANGUAGES, Language, mark, tr, use
+from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
 BROAD_COLUMNS = 160
@@ -82,10 +93,13 @@ class MainScreen(Screen[None]):
         super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
+        self._is_thinking = False
+        """A thought is being written."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
-        self._header, self._queued, self._attached = Header(), QueuedPrompts(), AttachedFiles()
+        self._header, self._queued = Header(), QueuedPrompts()
+        self._attached, self._completions = AttachedFiles(), CompletionList()
         self._sidebar, self._status = Sidebar(), StatusLine()
         self._column, self._page = ConversationList(), StartPage()
         self._download_line = DownloadLine()
@@ -95,6 +109,9 @@ class MainScreen(Screen[None]):
         self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
         self.editing = editing = Editing(self.prompt, line, self.transcript)
         self.attaching = line.attaching = Attaching(controller, self.prompt, self._attached, editing)
+        self.commands = SlashCommands(self.prompt, Snippets(paths.snippets_dir()), flows, self._is_live)
+        self.completing = Completing(self.prompt, self._completions, self.attaching, self.commands, flows)
+        self.prompt.completions, self.prompt.as_mentions = self.completing, self.attaching.as_mentions
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
@@ -102,12 +119,17 @@ class MainScreen(Screen[None]):
         bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
+        self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
-        self.branching = BranchActions(controller, self.transcript, self.prompt, flows)
+        self.odds = OddsFlows(flows, self.messages.meant)
+        self.branching = BranchActions(controller, self.transcript, self.prompt, flows, copier)
+        self.messages.edit_answer = self.branching.edit_answer
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
+        self._finding = FindingText(self.transcript, self.prompt)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -120,6 +142,7 @@ class MainScreen(Screen[None]):
             flows,
             self.models,
             self.conversations,
+            self.presets,
             self.sending,
             self._saved,
             self._welcome,
@@ -136,13 +159,19 @@ class MainScreen(Screen[None]):
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
             self.hubs,
+            self.presets,
+            self.odds,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        messages = self.messages, self.branching
-        owners = self.models, self.hubs, folders, tuning, bench, self.conversations, *messages, self.sending
+        copying = CopyingAs(controller, self.transcript, flows, copier)
+        messages = self.messages, self.branching, self.odds, self._finding, copying
+        chats = self.conversations, self.conversations.exchanging, self.presets
+        look = LookFlows(controller, settings, flows, self)
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -155,6 +184,7 @@ class MainScreen(Screen[None]):
                 yield self.transcript
                 yield self._queued
                 yield self._attached
+                yield self._completions
                 yield self.prompt
             yield self._sidebar
         yield self._status
@@ -174,15 +204,29 @@ class MainScreen(Screen[None]):
         self.is_shown = True
         self.flows.start("begin", self._start.run)
         self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
+        self.flows.start("snippets", partial(aside, self.commands.read))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
         for part in self._followers:
             part.hear(event)
-        if isinstance(event, PhaseChanged):
+        if isinstance(event, AnswerGrew | AnswerEnded):
+            self._note_thinking(isinstance(event, AnswerGrew) and event.delta.kind == "thinking")
+        elif isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
+
+    def _note_thinking(self, is_thinking: bool) -> None:
+        if is_thinking != self._is_thinking:
+            self._is_thinking = is_thinking
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A thought can be ended while one is written; its key is the prompt's at all other times."""
+        if action == "answer_now":
+            return self._is_thinking
+        return super().check_action(action, parameters)
 
     def on_resize(self, event: events.Resize) -> None:
         """Make room for the conversations, or take it back."""
@@ -203,11 +247,24 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
-        self.sending.send(event.text)
+        if not self.commands.run(event.text):
+            self.sending.send(event.text)
+
+    def _is_live(self, action: Action) -> bool:
+        return hasattr(self.app if action.scope == "app" else self, f"action_{action.id}")
 
     @on(Prompt.Changed)
     def _typed(self) -> None:
         self.prompt_line.typed()
+        self.completing.typed()
+
+    @on(Prompt.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.completing.moved()
+
+    @on(CompletionList.Chosen)
+    def _completion_chosen(self, event: CompletionList.Chosen) -> None:
+        self.completing.take(event.completion)
 
     @on(Prompt.TakeBack)
     def _take_back(self) -> None:
@@ -225,7 +282,8 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Refused)
     def _refused(self) -> None:
-        self.sending.refuse()
+        if not self.commands.run(self.prompt.text):  # commands need no model
+            self.sending.refuse()
 
     @on(AttachedFiles.TakenAway)
     def _taken_away(self, event: AttachedFiles.TakenAway) -> None:
@@ -268,9 +326,32 @@ class MainScreen(Screen[None]):
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
     def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        """Go to a message in which these words were found."""
-        with suppress(KeyError):  # it is gone
-            self.transcript.show_message(turn_id)
+        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
+
+    @on(FindLine.Typed)
+    def _find_typed(self, event: FindLine.Typed) -> None:
+        self._finding.typed(event.text)
+
+    @on(FindLine.Entered)
+    def _find_entered(self) -> None:
+        self._finding.entered()
+
+    @on(FindLine.Go)
+    def _find_go(self, event: FindLine.Go) -> None:
+        self.transcript.find_next(event.step)
+
+    @on(FindLine.Left)
+    @on(Transcript.FindEnded)
+    def _find_ended(self) -> None:
+        self._finding.end()
+
+    @on(Transcript.Found)
+    def _found(self, event: Transcript.Found) -> None:
+        self._finding.show(event.number, event.n)
+
+    @on(events.DescendantFocus, "Prompt")
+    def _prompt_focused(self) -> None:
+        self._finding.end()
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
@@ -284,6 +365,10 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
+
+    @on(Transcript.MenuWanted)
+    def _menu_wanted(self) -> None:
+        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
@@ -358,25 +443,6 @@ class MainScreen(Screen[None]):
         """Show the engine's log."""
         await self.app.run_action("log_view")
 
-    @flow("dialog")
-    async def action_language(self) -> None:
-        """Choose the language of the interface."""
-        from tui.app.screens.choice import Choice, ChoiceScreen
-
-        configured = self._settings.ui.language
-        choices = [
-            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG says")),
-            *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
-        ]
-        current = self._controller.state.state.language or configured
-        chosen = await self.flows.ask(ChoiceScreen(tr("Language"), choices, self._keymap, current=current))
-        if chosen is None:
-            return
-        if self.speak(language_for(chosen, configured, os.environ)):
-            self._controller.remember(language=chosen)
-        else:
-            self.flows.tell(tr("This language is not installed. Run `make install` in llmtui's folder."), bad=True)
-
     def speak(self, language: Language) -> bool:
         """Say everything in this language from now on, what is on the screen already too. False, and it is English,
         when its texts are not there."""
@@ -395,24 +461,3 @@ class MainScreen(Screen[None]):
         for widget in self.query(LineWidget):
             widget.update_rows()
         return is_there
-
-    @flow("dialog")
-    async def action_theme(self) -> None:
-        """Choose a theme while seeing each of them."""
-        from tui.app.screens.choice import Choice, ChoiceScreen
-
-        app = self.app
-        choices = [
-            Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
-            for name, theme in sorted(app.available_themes.items(), key=lambda item: (not item[1].dark, item[0]))
-        ]
-
-        def preview(name: str) -> None:
-            app.theme = name
-
-        chosen = await self.flows.ask(
-            ChoiceScreen(tr("Theme"), choices, self._keymap, current=app.theme, on_highlight=preview)
-        )
-        if chosen is not None:
-            app.theme = chosen
-            self._controller.remember(theme=chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tui.app import attachment_phrases, phrases
 from tui.app.bindings import title_of
 from tui.app.copier import Copier
@@ -12,9 +14,8 @@ from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.app.widgets.transcript_entries import MOST_FILES
-from tui.chat.conversation import Turn, last_answer
+from tui.chat.conversation import Turn, last_answer, unfinished_answer
 from tui.files.attachment import Attachment
-from tui.files.mentions import mention_of
 from tui.session.interface import Session
 from tui.words import tr
 
@@ -36,6 +37,8 @@ class MessageActions:
         attaching: Attaching,
     ) -> None:
         self.flows = flows
+        self.edit_answer: Callable[[Turn], None] = lambda _: None
+        """Puts other words into an answer; whoever does that sets it."""
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
         self._editing, self._copier, self._attaching = editing, copier, attaching
 
@@ -44,7 +47,7 @@ class MessageActions:
     def _turn(self, turn_id: object) -> Turn | None:
         return next((turn for turn in self._controller.conversation.turns if turn.id == turn_id), None)
 
-    def _meant(self) -> Turn | None:
+    def meant(self) -> Turn | None:
         """The selected message, else the last answer, else None."""
         if self._transcript.selected is not None:
             return self._turn(self._transcript.selected)
@@ -63,7 +66,7 @@ class MessageActions:
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
-        await self._copy(self._meant())
+        await self._copy(self.meant())
 
     async def _copy(self, turn: Turn | None) -> None:
         text = self._transcript.text_of(turn.id) if turn else ""
@@ -73,7 +76,7 @@ class MessageActions:
             self.flows.tell(tr("There is no answer to copy yet."))
 
     async def action_copy_code(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         blocks = self._transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
         if len(blocks) > 1:
             self._choose_code(blocks, self._source_of(turn))
@@ -103,7 +106,7 @@ class MessageActions:
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
-        turn = self._meant()
+        turn = self.meant()
         if turn is None or turn.role != "assistant" or not self._transcript.toggle_thinking(turn.id):
             self.flows.tell(tr("There is no thinking to fold here."))
 
@@ -153,16 +156,39 @@ class MessageActions:
             self.flows.tell(tr("There is nothing to answer yet."))
 
     def _answer_again(self, answer: Turn | None) -> None:
+        if self._is_ready():
+            self._controller.answer(replaces=answer.id if answer is not None else "")
+
+    def _is_ready(self) -> bool:
+        """Whether an answer can be asked for now; else it is said why not."""
         if not self._controller.can_answer:
             is_answering = self._controller.is_writing
             self.flows.tell(
                 phrases.still_answering(self.flows.keymap) if is_answering else tr("The model is not ready yet.")
             )
-            return
+            return False
         if self._controller.is_written_elsewhere:
             self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
-            return
-        self._controller.answer(replaces=answer.id if answer is not None else "")
+            return False
+        return True
+
+    def action_continue_answer(self) -> None:
+        """Go on with the last answer, which ended before it was complete."""
+        conversation = self._controller.conversation
+        if unfinished_answer(conversation) is None:
+            is_there = last_answer(conversation) is not None
+            self.flows.tell(tr("The last answer is complete.") if is_there else tr("There is no answer to continue."))
+        elif self._is_ready():
+            self._controller.answer(goes_on=True)
+
+    action_message_continue = action_continue_answer
+
+    def action_answer_now(self) -> None:
+        """End the thought that is being written."""
+        if self._controller.is_writing:
+            self._controller.end_thought()
+        else:
+            self.flows.tell(tr("No answer is being written."))
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
@@ -175,6 +201,9 @@ class MessageActions:
     def _edit(self, turn: Turn) -> None:
         if self._controller.is_writing:
             self.flows.tell(phrases.still_answering(self.flows.keymap))
+            return
+        if turn.role == "assistant":
+            self.edit_answer(turn)
             return
         if self._editing.turn_id != turn.id:
             self._editing.begin(turn, turn.text)
@@ -269,6 +298,8 @@ class MessageActions:
             return
         changed, gone = await self._attaching.changed(tuple(newest.values()))
         if changed:
+            from tui.files.mentions import mention_of
+
             self._prompt.put_before(" ".join(mention_of(file.name) for file in changed))
             self._prompt.focus()
         self.flows.tell(attachment_phrases.read_again(changed, gone, len(newest)), bad=bool(gone))

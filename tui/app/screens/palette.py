@@ -15,7 +15,8 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.config.actions import ACTIONS, BY_ID, Action
+from tui.config.action import Action
+from tui.config.actions import ACTIONS, BY_ID
 from tui.config.keymap import display_keys
 from tui.words import mark, tr, trn
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from tui.app import answer_phrases
 from tui.app.bindings import Keymap, small_title_of
+from tui.app.preset_phrases import format_name
 from tui.app.widgets.border_words import BorderPart, EdgeWords
 from tui.app.widgets.prompt import Prompt
+from tui.base.text import fit_columns
 from tui.config.keymap import display_keys
 from tui.files.attachment import with_files
 from tui.session import events
@@ -20,6 +22,8 @@ from tui.words import tr, trn
 if TYPE_CHECKING:
     from tui.app.screens.attaching import Attaching
 
+_PRESET = 24
+"""Cells for the name of a preset."""
 PAUSE_S = 0.4
 """After nothing was typed for so long, what there is gets counted."""
 
@@ -56,9 +60,15 @@ class PromptLine:
             n_ctx = loaded.n_ctx if loaded is not None else 0
             style = "alert" if n_ctx and length.n_tokens > n_ctx else "plain"
             right.append(BorderPart(((_written(length, n_ctx), style),), worth=5))
+            if style == "plain" and n_ctx and not self._is_editing:
+                right.append(_left(n_ctx - controller.context.n_used - length.n_tokens))
         if loaded is not None and (thinking := answer_phrases.thinking_state(loaded, conversation)):
             right.append(BorderPart(((thinking, "plain"),), "toggle_thinking_mode", worth=4))
-        if conversation.system_prompt.strip():
+        if wanted := format_name(conversation.answer_format):
+            right.append(BorderPart(((wanted, "plain"),), "answer_format", worth=3))
+        if conversation.preset:
+            right.append(BorderPart(((fit_columns(conversation.preset, _PRESET), "plain"),), "presets", worth=2))
+        elif conversation.system_prompt.strip():
             right.append(BorderPart(((tr("system prompt"), "plain"),), "system_prompt", worth=2))
         send = tr("send again") if self._is_editing else small_title_of("send")
         left = *self._key("send", send, 3), *self._key("newline", small_title_of("newline"), 1)
@@ -153,6 +163,13 @@ class PromptLine:
             self._length = length
             self.show()
         self.typed()
+
+
+def _left(n: int) -> BorderPart:
+    """What of the context nothing takes then, or by how much it is too small: the oldest messages would go."""
+    if n < 0:
+        return BorderPart(((tr("{n} too many", n=f"{-n:,}"), "alert"),), worth=4)
+    return BorderPart(((tr("{n} left", n=f"{n:,}"), "plain"),), worth=2)
 
 
 def _written(length: TextLength, n_ctx: int) -> str:

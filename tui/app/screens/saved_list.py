@@ -83,8 +83,9 @@ class SavedList:
 
     def _show(self) -> None:
         open_id, now = self._controller.conversation.id, self._now()
-        self._column.take(self._all, open_id, now)
-        others = [one for one in self._all if one.id != open_id and one.n_turns][:MOST_LATEST]
+        shown = [one for one in self._all if not one.is_archived or one.id == open_id]
+        self._column.take(shown, open_id, now)
+        others = [one for one in shown if one.id != open_id and one.n_turns][:MOST_LATEST]
         self._show_latest(
             tuple(
                 LatestConversation(id=one.id, title=one.title.strip() or tr(UNTITLED), when=when(one.updated_at, now))

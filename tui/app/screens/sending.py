@@ -17,7 +17,6 @@ from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.transcript import Transcript
 from tui.base.text import one_line
 from tui.files.attachment import Attachment
-from tui.files.mentions import mention_of
 from tui.session import events
 from tui.session.drafts import SEPARATOR
 from tui.session.interface import Session
@@ -176,6 +175,8 @@ class Sending:
     def mention(self, files: Sequence[str]) -> None:
         """Have the next prompt be about these files."""
         if files:
+            from tui.files.mentions import mention_of
+
             self._prompt.insert(
                 "".join(f"{mention_of(name)} " for name in files), (0, 0), maintain_selection_offset=True
             )

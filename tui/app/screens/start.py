@@ -12,6 +12,7 @@ from tui.app import host_phrases
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.preset_flows import PresetFlows
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import Sending
 from tui.app.screens.welcome import Welcome
@@ -35,12 +36,13 @@ class Start:
         flows: Flows,
         models: ModelFlows,
         conversations: ConversationFlows,
+        presets: PresetFlows,
         sending: Sending,
         saved: SavedList,
         welcome: Welcome,
     ) -> None:
         self._controller, self._options, self._settings, self._flows = controller, options, settings, flows
-        self._models, self._conversations, self._sending = models, conversations, sending
+        self._models, self._conversations, self._presets, self._sending = models, conversations, presets, sending
         self._saved, self._welcome = saved, welcome
 
     async def run(self) -> None:
@@ -56,9 +58,10 @@ class Start:
             self._flows.tell(tr(host_phrases.STILL_WRITING))
         else:
             await self._open_conversation(goes_on)
+            await self._presets.begin()
             self._configure()
         await controller.start()
-        if goes_on and (controller.is_busy or (options.model is None and controller.phase != "no_model")):
+        if goes_on and controller.phase != "no_model" and (controller.is_busy or options.model is None):
             return
         model = await self._first_model()
         if (controller.model.path is not None and not goes_on) or self._flows.is_at("load"):
@@ -77,7 +80,7 @@ class Start:
         """The one that the command line wants; what is open already stays where it wants none."""
         last = self._controller.state.state.conversation
         if self._options.import_file is not None:
-            await self._conversations.import_file(self._options.import_file)
+            await self._conversations.exchanging.import_file(self._options.import_file)
         elif self._options.continue_last and last and not (goes_on and self._controller.conversation.turns):
             await self._conversations.open_conversation(last, keeps_prompts=True)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
@@ -74,20 +75,22 @@ class LineEditScreen(Dialog[str]):
         placeholder: str = "",
         hint: str = "",
         save: str = "",
+        suggester: Suggester | None = None,
     ) -> None:
         """`save` is the English of what the button says that gives the line, "Save" by default; `hint` is told above
-        it."""
+        it; `suggester` completes what is typed."""
         super().__init__(keymap, "form", title=title)
         if save:
             self.key_titles["form_save"] = save
         self.add_class("small")
         self._text, self._placeholder, self._hint = text, placeholder, hint
+        self._suggester = suggester
 
     def compose_body(self) -> ComposeResult:
         """Hint, line, complaint, buttons."""
         if self._hint:
             yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
-        line = LineInput(self._text, self._placeholder)
+        line = LineInput(self._text, self._placeholder, suggester=self._suggester)
         self.give_way(line, "form_save")
         yield line
         yield Static("", id="complaint", markup=False)

@@ -99,6 +99,14 @@ class AnswerEntry(Entry):
             return 0 if starts else min(before, len(self.parts[0]) + changed)
         return len(self.parts[0]) + changed
 
+    def take_up(self, label: str) -> int:
+        """The answer goes on behind what it has; returns the first row that changed."""
+        self._thinking_source, self._source = self.thinking_text, self.text
+        self._thinking = self._body = None
+        self.label, self.footer, self.is_complete, self._foot_at = one_line(label), "", False, 0
+        self.lay_out(self.width or 80)
+        return 0
+
     def recast(self) -> int:
         """The answer so far was thinking; returns the first row that changed."""
         self._thinking_source, self._source = self.thinking_text + self.text, ""

@@ -61,7 +61,7 @@ class ConversationList(RowList[Entry], can_focus=True):
         self._open = ""
 
     def take(self, conversations: Sequence[Summary], open_id: str, now: datetime) -> None:
-        """Show these, the newest first. `open_id` is marked; where it is not among them, none is."""
+        """Show these, pinned ones first, then the newest. `open_id` is marked; where it is not among them, none is."""
         was_open, self._open = self._open, open_id
         first, here = self._first, self.item
         wanted = here.id if self.has_focus and isinstance(here, Summary) else open_id
@@ -107,8 +107,8 @@ class ConversationList(RowList[Entry], can_focus=True):
 
 def _by_period(conversations: Sequence[Summary], now: datetime) -> Iterator[Entry]:
     before = ""
-    for one in conversations:
-        title = period(one.updated_at, now)
+    for one in sorted(conversations, key=lambda one: not one.is_pinned):
+        title = tr("Pinned") if one.is_pinned else period(one.updated_at, now)
         if title != before:
             yield PeriodHeading(title=title)
             before = title

@@ -20,8 +20,8 @@ from tui.words import tr
 
 _GAP = 2
 _PLACE = {action.id: place for place, action in enumerate(ACTIONS)}
-_KEPT_LONGEST = ("palette", "stop", "help")
-"""Through help and palette every other action is found, and stop is wanted in a hurry."""
+_KEPT_LONGEST = ("palette", "stop", "help", "answer_now")
+"""Through help and palette every other action is found; stop, and the end of a thought, are wanted in a hurry."""
 
 
 class KeyHint(msgspec.Struct, frozen=True):

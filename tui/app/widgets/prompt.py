@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 from rich.segment import Segment
 from rich.style import Style
@@ -25,6 +26,23 @@ from tui.config.actions import ACTIONS
 
 PASTE_PIECE = 8_000
 """Characters that are laid out at once: some 10 ms, more for Chinese."""
+
+
+class Completions(Protocol):
+    """What the word at the cursor may become."""
+
+    @property
+    def is_open(self) -> bool:
+        """Something is offered."""
+
+    def move(self, by: int) -> None:
+        """Highlight another one."""
+
+    def take(self) -> None:
+        """Put the highlighted one in the place of the word."""
+
+    def close(self) -> None:
+        """Offer nothing more for this word."""
 
 
 class PromptMessage(Message):
@@ -114,12 +132,16 @@ class Prompt(BorderedTextArea):
             tab_behavior="focus", highlight_cursor_line=False, placeholder=placeholder, id=id, classes=classes
         )
         self.cursor_blink = False
+        self.completions: Completions | None = None
+        """What is offered for the word at the cursor; whoever offers it sets this."""
+        self.as_mentions: Callable[[str], Awaitable[str | None]] | None = None
+        """What is to stand in the place of a pasted text that names files; None for one that names none."""
         self.history_size = history_size
         self.past: tuple[str, ...] = ()
         self.set_past(past)
         # Ours first: they pass a key on to the text area's own where they do not apply, as up and down do.
         inherited, self._bindings = self._bindings, BindingsMap()
-        bind(self, keymap, "input")
+        bind(self, keymap, "completion", "input")
         self._own_keys = {key for action in ACTIONS if action.scope == "input" for key in keymap.get(action.id, ())}
         self._bindings = BindingsMap.merge([self._bindings, inherited])
 
@@ -173,6 +195,8 @@ class Prompt(BorderedTextArea):
         """As `insert_text`, and a long one in pieces, so that nothing else has to wait for all of it. One undo takes it
         back."""
         text = pasted(text)
+        if self.as_mentions is not None and (named := await self.as_mentions(text)) is not None:
+            text = named
         self.insert_text(text[:PASTE_PIECE])
         undo = self.history._undo_stack
         for begin in range(PASTE_PIECE, len(text), PASTE_PIECE):
@@ -188,6 +212,34 @@ class Prompt(BorderedTextArea):
         self.set_class(not (self.can_send and self.is_answered), "-not-ready")
 
     watch_is_answered = watch_can_send
+
+    # What is offered ------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of what is offered are there only while something is."""
+        if action.startswith("complete"):
+            return self.completions is not None and self.completions.is_open
+        return super().check_action(action, parameters)
+
+    def action_complete(self) -> None:
+        """Take what is highlighted."""
+        if self.completions is not None:
+            self.completions.take()
+
+    def action_complete_next(self) -> None:
+        """Highlight the next one."""
+        if self.completions is not None:
+            self.completions.move(1)
+
+    def action_complete_previous(self) -> None:
+        """Highlight the one before."""
+        if self.completions is not None:
+            self.completions.move(-1)
+
+    def action_complete_close(self) -> None:
+        """Offer nothing more."""
+        if self.completions is not None:
+            self.completions.close()
 
     # History --------------------------------------------------------------------------------------------------------
 

@@ -24,12 +24,12 @@ from tui.app.widgets.transcript_entries import (
     UserMessage,
     Words,
 )
-from tui.app.widgets.transcript_reader import TranscriptReader
+from tui.app.widgets.transcript_finder import TranscriptFinder
 
 __all__ = ["AnswerMessage", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
 
 
-class Transcript(TranscriptReader, can_focus=True):
+class Transcript(TranscriptFinder, can_focus=True):
     """All messages of a conversation in one widget.
 
     A `turn_id` names one message, or a user's message and its answer together; methods that need an answer look for
@@ -47,6 +47,7 @@ class Transcript(TranscriptReader, can_focus=True):
 
     def load(self, records: Iterable[Record]) -> None:
         """Show a whole conversation, from its end. Only what comes into view is laid out."""
+        self.end_find()
         self._forget(0)
         self._extend(records)
 
@@ -69,6 +70,12 @@ class Transcript(TranscriptReader, can_focus=True):
     def begin_answer(self, turn_id: TurnId, label: str) -> None:
         """Append an empty answer that text will be streamed into."""
         self._add_entry(AnswerEntry(AnswerMessage(turn_id, label, ""), complete=False, expanded=self.expanded))
+
+    def take_up_answer(self, turn_id: TurnId, label: str) -> None:
+        """An answer that had ended goes on: text will be streamed into it again."""
+        index, entry = self._answer(turn_id)
+        self.following = True
+        self.entry_changed(index, entry.take_up(label))
 
     def append(self, turn_id: TurnId, kind: Part, text: str) -> None:
         """Add streamed text to the thinking or the answer; clears the progress line."""
@@ -202,13 +209,28 @@ class Transcript(TranscriptReader, can_focus=True):
         if action.startswith("message_"):
             if action == "message_files":
                 return self.selected_role == "user" and self.has_files(self.selected)
-            return self.selected is not None and (action != "message_edit" or self.selected_role == "user")
+            return self._can(action)
         if action == "toggle_thinking" and self.selected is not None and hasattr(self, "action_message_fold"):
             return False  # its keys fold the selected message, whatever that is
         if action.startswith("card_"):
             card = self._open_card()
             return card is not None and any(choice.action == action for choice in card.record.choices)
         return super().check_action(action, parameters)
+
+    def _can(self, action: str) -> bool:
+        """Whether this can be done with the selected message."""
+        if self._marked < 0:
+            return False
+        entry = self.document.entries[self._marked]
+        is_answer = isinstance(entry, AnswerEntry)
+        if action == "message_edit":
+            return not isinstance(entry, AnswerEntry) or entry.is_complete
+        if action == "message_continue":
+            last = next((one for one in reversed(self.document.entries) if one.role in ("user", "answer")), None)
+            return entry is last and isinstance(entry, AnswerEntry) and entry.is_complete
+        if action == "message_compare":
+            return is_answer and entry.fork is not None
+        return True
 
     # ----------------------------------------------------------------------------------------------------------------
 

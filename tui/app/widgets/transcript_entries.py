@@ -193,6 +193,11 @@ class UserEntry(Entry):
     def text(self) -> str:
         return self.record.text
 
+    @property
+    def is_cut(self) -> bool:
+        """Only its beginning is shown."""
+        return self._is_long and not self.is_whole
+
     def estimate(self, width: int) -> int:
         whole = super().estimate(width) + min(len(self.record.files), MOST_FILES)
         return whole if self.is_whole or whole <= MOST_ROWS + 2 else FOLDED_ROWS + 3

@@ -78,6 +78,10 @@ class TranscriptReader(TranscriptView):
             self.action = action
             """Id in the table of actions."""
 
+    class MenuWanted(Message, namespace="transcript"):
+        """The reader clicked on a message with another button: it is selected, and all that can be done with it is to
+        be offered."""
+
     class Emptied(Message, namespace="transcript"):
         """Nothing is shown any more, or something is for the first time."""
 
@@ -166,7 +170,12 @@ class TranscriptReader(TranscriptView):
         """Fold, copy a code block, choose from a card, act on a message, or select it."""
         index, row, line = self.document.line(round(self.scroll_y) + event.y)
         entry = self.document.entries[index] if index >= 0 else None
-        if entry is not None and (action := self._message_action_at(event)):
+        if event.button == 3 and self._has_actions:
+            if entry is not None and entry.role in ("user", "answer"):
+                self._mark(index)
+                self.focus()
+                self.post_message(self.MenuWanted())
+        elif entry is not None and (action := self._message_action_at(event)):
             self.post_message(self.MessageActionChosen(entry.turn_id, action))
         elif entry is not None and line.action == "head" and (way := head_actions.way_at(line, event.x - MARGIN)):
             self.post_message(self.MessageActionChosen(entry.turn_id, way))

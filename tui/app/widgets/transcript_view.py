@@ -26,7 +26,9 @@ from textual.widget import Widget
 from tui.app.markdown.text import Line, Run
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
 from tui.app.widgets.transcript_document import Document
+from tui.app.widgets.transcript_entries import Entry
 from tui.app.widgets.transcript_paint import CompactStrip, Palette
+from tui.app.widgets.transcript_search import TextSearch, light
 
 MARGIN = 2
 """Cells at the left for the mark of the selected message; as many are left free at the right, bar included."""
@@ -40,7 +42,7 @@ STYLE_NAMES = (
     "h1", "h2", "h3", "h4", "fence", "code.label", "code.copy", "code.comment", "code.keyword", "code.string",
     "code.number", "code.name", "code.type", "user", "user.label", "user.text", "answer.label", "thinking",
     "thinking.bar", "thinking.label", "progress", "footer", "notice.dim", "notice.info", "notice.warning",
-    "notice.error", "key", "mark", "bar", "thumb", "replaced",
+    "notice.error", "key", "mark", "bar", "thumb", "replaced", "found", "found.now",
 )  # fmt: skip
 
 
@@ -90,6 +92,8 @@ class TranscriptView(DirectPaint, ScrollView):
         .transcript--code-number { color: $text-warning; }
         .transcript--code-name { color: $text-primary; }
         .transcript--code-type { color: $text-secondary; }
+        .transcript--found { background: $primary-muted; }
+        .transcript--found-now { background: $foreground; color: $background; text-style: bold; }
         .transcript--user { background: $foreground 5%; }
         .transcript--user-label, .transcript--answer-label { text-style: bold; }
         .transcript--user-label { color: $text-secondary; }
@@ -122,6 +126,8 @@ class TranscriptView(DirectPaint, ScrollView):
         """The scroll position is being set by the reader. Textual sets it too, when the size changes: that neither ends
         following nor begins it."""
         self._grabbed = False
+        self.search: TextSearch | None = None
+        """What is looked for, and lit where it is in view."""
         self._jump = 4
         """Rows to scroll at once when the text reaches the bottom."""
 
@@ -289,6 +295,8 @@ class TranscriptView(DirectPaint, ScrollView):
         named = {name: self._named_style(component(name)) for name in STYLE_NAMES}
         selection = self.screen.get_component_rich_style("screen--selection")
         named["selection"] = Style(reverse=True) if self.has_few_colors else selection
+        if self.has_few_colors:
+            named["found"], named["found.now"] = Style(underline=True, bold=True), Style(reverse=True, bold=True)
         return named
 
     def _named_style(self, name: str) -> Style:
@@ -319,11 +327,13 @@ class TranscriptView(DirectPaint, ScrollView):
         bar = self._bar(height, palette)
         if self._strips_for != (palette, width) or len(self._strips) > STRIPS_KEPT * height:
             self._strips_for, self._strips = (palette, width), {}
-        made = self._strips
+        made, search = self._strips, self.search
 
         def paint(y: int) -> Strip:
             row = top + y
-            index, _, line = self.document.line(row)
+            index, local, line = self.document.line(row)
+            if search is not None and index >= 0:
+                line = _lit(line, local, entries[index], search)
             span = selection.get_span(row) if selection is not None else None
             is_marked = index >= 0 and index == marked
             strip: Strip | None
@@ -404,6 +414,15 @@ class TranscriptView(DirectPaint, ScrollView):
                 parts.append("\n" if line.joint is None else line.joint)
             parts.append(text.rstrip(" ") if end is None else text)
         return "".join(parts), "\n"
+
+
+def _lit(line: Line, local: int, entry: Entry, search: TextSearch) -> Line:
+    """A row with what is looked for lit; the same where there is none in it."""
+    spans = search.spans(entry).get(local)
+    if not spans:
+        return line
+    current = search.current[1] if search.current is not None and search.current[0] is entry else -1
+    return line._replace(runs=light(line.runs, [(first, last, number == current) for first, last, number in spans]))
 
 
 def _replaced(line: Line) -> Line:

@@ -154,7 +154,7 @@ def _letters(words: Sequence[str]) -> str:
 
 def _condition(wanted: Wanted) -> tuple[str, list[str | float]]:
     """What must hold of a turn `t` and its conversation `c`."""
-    parts: list[str] = ["t.writer IS NULL", "t.superseded_at IS NULL"]
+    parts: list[str] = ["t.writer IS NULL"]
     values: list[str | float] = []
     for word in wanted.words:
         likes = [f"%{_escaped(form)}%" for form in _forms(word)]

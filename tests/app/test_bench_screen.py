@@ -111,7 +111,7 @@ async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model
         text = person.screen_text()
         assert "Tiny Qwen3 0.001B Q8_0 on CPU: pp512, tg128, 3 runs" in text
         assert "reads a prompt of 512 tokens" in text and "writes 128 tokens" in text
-        await person.wait_for(lambda: "It takes about" in person.screen_text())
+        await person.wait_for(lambda: "It takes roughly" in person.screen_text())
         await person.press("m")
         await person.wait_for(lambda: "2 models on CPU" in person.screen_text())
         await person.press("escape")

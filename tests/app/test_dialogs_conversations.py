@@ -136,7 +136,7 @@ async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path) -> None
         await stage.press("f2")
         await stage.shows("Enter saves the new title")
         await stage.press("ctrl+u", "enter")
-        await stage.shows("Write something.")
+        await stage.shows("Enter something.")
         await stage.type("Plumless [i]cake")
         await stage.press("enter")
         await stage.shows("▶ Plumless [i]cake")

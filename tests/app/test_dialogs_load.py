@@ -212,11 +212,11 @@ async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded() -> None:
     async with opened(dialog(), (120, 40)) as stage:
         await show_advanced(stage)
         await write(stage, "n_batch", "0")
-        await stage.shows("Write a whole number of 1 or more.")
+        await stage.shows("Enter a whole number of 1 or more.")
         await stage.press("f5")
         assert stage.result is OPEN and stage.dialog.query_one("#n_batch").has_focus
         await write(stage, "n_batch", "64")
-        await stage.shows("Write at most 64, the batch size.")
+        await stage.shows("Enter at most 64, the batch size.")
         await write(stage, "n_ubatch", "32")
         await stage.press("f5")
         chosen = await stage.closes()
@@ -352,7 +352,7 @@ async def test_what_is_wrong_with_a_folded_setting_unfolds_it() -> None:
     screen = LoadScreen(inspect(DENSE).info, settings, (CPU, GPU), ROOMY, KEYS, defaults=defaults)
     async with opened(screen, (120, 40)) as stage:
         await stage.press("enter")
-        await stage.shows("Write at most 64, the batch size.")
+        await stage.shows("Enter at most 64, the batch size.")
         assert stage.result is OPEN and stage.dialog.query_one("#n_ubatch").has_focus
 
 

@@ -143,7 +143,7 @@ async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]) -> N
         await stage.shows("Rename", "Plum cake", "Save")
         await stage.press("ctrl+u")
         await stage.press("enter")
-        await stage.shows("Write something.")
+        await stage.shows("Enter something.")
         assert stage.result is OPEN
         await stage.type("  Cake 好 ")
         await stage.press("enter")
@@ -181,7 +181,7 @@ async def test_the_help_finds_actions_and_tells_how_to_change_their_keys() -> No
         await stage.type("fold all")
         await stage.shows("Fold all thinking", 'In settings.toml, [keys]: fold_all = "f9"')
         await stage.type(" nonsense")
-        await stage.shows("No action has these words.")
+        await stage.shows("No action matches.")
 
 
 async def test_the_help_shows_the_users_own_keys() -> None:
@@ -314,15 +314,15 @@ async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int
 
 
 WRONG = (
-    ("temperature", "9", "Write a number from 0 to 5."),
-    ("temperature", "nan", "Write a number from 0 to 5."),
-    ("top_k", "1.5", "Write a whole number of 0 or more."),
-    ("top_p", "", "Write a number from 0 to 1."),
-    ("repeat_penalty", "0", "Write a number above 0, at most 5."),
-    ("penalty_last_n", "-2", "Write a whole number of -1 or more."),
-    ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
-    ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
-    ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
+    ("temperature", "9", "Enter a number from 0 to 5."),
+    ("temperature", "nan", "Enter a number from 0 to 5."),
+    ("top_k", "1.5", "Enter a whole number of 0 or more."),
+    ("top_p", "", "Enter a number from 0 to 1."),
+    ("repeat_penalty", "0", "Enter a number above 0, at most 5."),
+    ("penalty_last_n", "-2", "Enter a whole number of -1 or more."),
+    ("top_k", "2147483648", "Enter a whole number from 0 to 2,147,483,647."),
+    ("seed", "4294967296", "Enter a whole number from -1 to 4,294,967,295."),
+    ("max_tokens", "9" * 30, "Enter a whole number from 0 to 2,147,483,647."),
     ("logit_bias", "delve", 'Write it as " delve" = -100.'),
     ("logit_bias", '"a" = -200', "From -100 (never) to 100."),
 )
@@ -351,7 +351,7 @@ async def test_a_key_lays_the_form_out_only_where_a_text_beside_a_field_changes(
         await stage.press("full_stop", "2", "5")
         assert stage.dialog.query_one("#temperature", NumberInput).number == 1.25 and laid_out == []
         await stage.press("ctrl+u", "9")
-        await stage.shows("Write a number from 0 to 5.")
+        await stage.shows("Enter a number from 0 to 5.")
         assert laid_out
 
 

@@ -119,7 +119,7 @@ async def test_a_command_for_what_the_app_fetches_waits_for_it_and_may_leave_it_
             left.process.send_signal(signal.SIGINT)
             code, _ = await asyncio.to_thread(left.end)
         assert code == ExitCode.INTERRUPTED
-        assert "Another window of llmtui is downloading it, and goes on." in plain(left.seen)
+        assert "Another window of llmtui is downloading it, and continues." in plain(left.seen)
         assert states(person) == ["fetching"] and not waiting.done()
         go_on(server, dam)
         done = await waiting

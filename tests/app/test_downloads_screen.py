@@ -76,7 +76,7 @@ async def test_the_speed_is_limited_in_mib_and_nonsense_is_asked_again() -> None
         await stage.press("l")
         await until(lambda: isinstance(stage.host.screen, LineEditScreen))
         await stage.press("backspace", *"much", "enter")
-        await until(lambda: "Write a number" in stage.text)
+        await until(lambda: "Enter a number" in stage.text)
         await stage.press("backspace", *"1.5", "enter")
         await until(lambda: fetching.limit_bytes_per_s == 1.5 * 2**20)
         assert downloads.bytes_per_s == 1.5 * 2**20

@@ -161,7 +161,7 @@ async def test_changed_files_are_found_and_sent_again(start: StartApp, folder: P
         (folder / "src/a.py").unlink()
         await person.app.run_action("screen.reread_files")
         await person.wait_for(lambda: "notes.txt has changed" in person.told)
-        assert "Cannot be read any more: src/a.py" in person.told
+        assert "No longer readable: src/a.py" in person.told
         await person.ask(" what now?")
         assert [file.text for file in person.turns[2].files] == ["The lighthouse is gone."]
 

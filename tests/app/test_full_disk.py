@@ -102,7 +102,7 @@ def test_a_benchmark_on_a_full_disk_prints_its_figures_and_says_what_is_not_kept
     done = llmtui(*BENCH, "--output", "json")
     assert (done.returncode, "pp16" in done.stderr, "not kept" in done.stderr) == (0, False, True)
     assert '"n_prompt": 16' in done.stdout
-    assert "no benchmark was kept yet" in llmtui("--bench", "--history").stderr
+    assert "no benchmarks yet" in llmtui("--bench", "--history").stderr
 
 
 @mounts

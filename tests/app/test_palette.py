@@ -45,7 +45,7 @@ async def test_what_is_typed_finds_actions_by_title_and_description_the_best_fir
 async def test_nothing_found_is_said_and_enter_does_nothing() -> None:
     async with opened(PaletteScreen(KEYS)) as stage:
         await stage.type("zzzzqqqq")
-        await stage.shows("No action has these words.")
+        await stage.shows("No action matches.")
         await stage.press("enter")
         assert stage.result is OPEN
         await stage.press("escape")

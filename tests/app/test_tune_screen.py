@@ -182,7 +182,7 @@ async def test_what_was_tuned_for_a_model_of_the_same_kind_is_taken_up_and_said(
     )
     StateStore().remember_tuned(MOE.with_name("another.gguf"), tuned)
     async with start(DENSE, more_settings="[load]\nn_threads = 1\n") as person:
-        await person.wait_for(lambda: "Taken over from another.gguf" in person.told)
+        await person.wait_for(lambda: "Taken from another.gguf" in person.told)
         assert person.loaded.llama.flash_attn is False and person.loaded.llama.n_ubatch == 512
 
 

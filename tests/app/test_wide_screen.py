@@ -144,7 +144,7 @@ async def test_a_key_hides_it_and_that_is_remembered(start: StartApp) -> None:
 async def test_where_there_is_no_room_the_key_says_so(start: StartApp) -> None:
     async with start() as person:
         await person.press("shift+f4")
-        await person.wait_for(lambda: "from 160 columns on. The dialog (^r)" in person.told)
+        await person.wait_for(lambda: "needs 160 columns or more. The dialog (^r)" in person.told)
         assert StateStore().state.conversation_list is None
 
 

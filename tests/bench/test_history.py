@@ -83,7 +83,7 @@ def test_every_run_is_kept_and_listed_the_last_one_first() -> None:
 
 def test_an_empty_history_is_said_on_stderr() -> None:
     done = llmtui("--bench", "--history")
-    assert (done.returncode, done.stdout) == (ExitCode.FINE, "") and "no benchmark was kept yet" in done.stderr
+    assert (done.returncode, done.stdout) == (ExitCode.FINE, "") and "no benchmarks yet" in done.stderr
 
 
 def test_no_history_keeps_the_run_out() -> None:
@@ -187,7 +187,7 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         ("7", "there is no such run"),
         ("nowhere.json", "No such file"),
         (table, "not what --output json prints"),
-        (empty, "there is nothing in it"),
+        (empty, "it is empty"),
         (other, "model_filename"),
     ):
         done = llmtui("--bench", DENSE, *SMALL, "--compare", what)
@@ -206,7 +206,7 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("--bench", "--history", DENSE), "give no models"),
         (("--bench", "--history", "--compare", "last"), "measures nothing"),
         (("--bench", "--history", "-o", "sql"), "--history has no sql"),
-        (("-r", "3", "-p", "8"), "-p, -r go with --bench, which is missing.\nWrite: llmtui --bench -r 3 -p 8\n"),
+        (("-r", "3", "-p", "8"), "-p, -r need --bench, which is missing.\nWrite: llmtui --bench -r 3 -p 8\n"),
         (("--no-history", "my model.gguf"), "Write: llmtui --bench --no-history 'my model.gguf'\n"),
     ],
 )

@@ -338,9 +338,9 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine) 
         (("--tune", DENSE, "--compare", "last"), "leave out --compare"),
         (
             ("--bench", "--seconds", "9"),
-            "--seconds goes with --tune, which is missing.\nWrite: llmtui --tune --seconds 9\n",
+            "--seconds needs --tune, which is missing.\nWrite: llmtui --tune --seconds 9\n",
         ),
-        (("--quick", "--temp", "0.5", "--continue"), "--continue, --temp go with the chat"),
+        (("--quick", "--temp", "0.5", "--continue"), "--continue, --temp are for the chat"),
     ],
 )
 def test_what_does_not_go_together_is_bad_usage(arguments: tuple[str | Path, ...], said: str) -> None:

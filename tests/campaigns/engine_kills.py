@@ -275,7 +275,7 @@ class Kills:
             self.tally.complain(moment, f"the card offers no way on: {told}")
         if len(cards) > 1:
             self.tally.complain(moment, f"two cards: {told}")
-        if "Last words" in told and how != "SIGABRT":  # nobody who is killed can say anything
+        if "Last output" in told and how != "SIGABRT":  # nobody who is killed can say anything
             self.tally.complain(moment, f"the card quotes what has nothing to do with it: {told}")
 
     async def is_saved(self, moment: str, shown: str) -> None:

@@ -80,7 +80,7 @@ def test_a_folder_hides_no_model_of_its_name(library: Path, tmp_path: Path, monk
 def test_what_the_monitor_cannot_do_is_refused(arguments: tuple[str, ...]) -> None:
     done = llmtui("--monitor", *arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert f"{arguments[0]} does not go with --monitor" in done.stderr
+    assert f"{arguments[0]} cannot be used with --monitor" in done.stderr
 
 
 @pytest.mark.usefixtures("library")

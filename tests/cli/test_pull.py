@@ -34,7 +34,7 @@ def test_a_named_variant_is_fetched_to_where_the_library_finds_it(hub: HubServer
     assert "tiny-Q8_0" in llmtui("models", "--quick").stdout
     again = llmtui("pull", f"{REPO}:q8_0")
     assert (again.returncode, again.stdout) == (ExitCode.FINE, done.stdout)
-    assert "is on this machine already" in again.stderr
+    assert "is already on this machine" in again.stderr
     assert len(hub.asked(r"/resolve/.*Q8_0\.gguf")) <= 2
 
 
@@ -63,7 +63,7 @@ def test_ctrl_c_keeps_the_part_and_the_next_run_goes_on_from_it(hub: HubServer, 
         running.process.send_signal(signal.SIGINT)
         code, _ = running.end()
     assert code == ExitCode.INTERRUPTED
-    assert plain(running.seen).splitlines()[-1].endswith(f"to go on: llmtui pull {REPO}:F16")
+    assert plain(running.seen).splitlines()[-1].endswith(f"to resume: llmtui pull {REPO}:F16")
     assert not (tmp_path / "tiny-F16.gguf").exists() and list(tmp_path.iterdir())
     hub.heal()
     assert llmtui(*arguments).returncode == ExitCode.FINE

@@ -110,7 +110,7 @@ def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do() -> None:
         "`sudo cpupower frequency-set -g performance`.",
         "The clock is limited to 2.4 of 4.7 GHz; choose the fastest power profile.",
         "Other programs use 35% of the CPU; close them, or measure when they are done.",
-        "2.1 GiB are swapped out; close programs that hold much memory.",
+        "2.1 GiB are swapped out; close programs that use much memory.",
         "The CPU is at 93 °C; let it cool down, or it will lower its clock.",
         "Running on battery; plug it in, as many machines are slower without.",
     )

@@ -48,7 +48,7 @@ async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_
         assert n_bytes == pytest.approx(by_books[purpose], abs=MIB // 50)
     blind = but(loaded, footprint=None)
     assert not any(line.place == SYSTEM for line in report(plan, blind))
-    assert "This system does not say how much memory the engine's process takes." in memory_lines("x", plan, blind)
+    assert "This system does not report how much memory the engine's process takes." in memory_lines("x", plan, blind)
 
 
 async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine) -> None:

@@ -145,7 +145,7 @@ def unknown_sampling(unknown: Sequence[str]) -> str:
         first = reduce(lambda before, name: tr("{first}, {second}", first=before, second=name), others)
         names = tr("{first} and {second}", first=first, second=last)
     return tr(
-        "This model's file recommends {names}, which llmtui does not have. The rest of what it recommends is used.",
+        "This model's file recommends {names}, which llmtui does not have. Its other recommendations are used.",
         names=names,
     )
 

@@ -32,7 +32,7 @@ def gathered_note(one: Gathered) -> str:
     if one.problem is not None:
         return one.problem.reason
     if one.is_said:
-        return tr("is in the conversation already")
+        return tr("already in the conversation")
     files = one.files
     parts = [trn("{n} file", "{n} files", len(files))] if one.is_folder else []
     parts += [*_facts(files), *(() if one.is_folder else _encoding(files[0]))]
@@ -65,7 +65,7 @@ def read_again(changed: Sequence[Attachment], gone: Sequence[Attachment], n: int
             )
         )
     if gone:
-        parts.append(tr("Cannot be read any more: {files}.", files=_named(gone)))
+        parts.append(tr("No longer readable: {files}.", files=_named(gone)))
     return " ".join(parts) or trn("The file is as it was sent.", "All {n} files are as they were sent.", n)
 
 

@@ -37,7 +37,7 @@ _ADVICE_ON_CPU: dict[Cause, str] = {
 }
 """Where the CPU alone computed."""
 _TITLES = {
-    "starting": mark("The engine stopped while it started. The conversation is safe."),
+    "starting": mark("The engine stopped while starting. The conversation is safe."),
     "loading": mark("The engine stopped while loading the model. The conversation is safe."),
     "answering": mark("The engine stopped while answering. The conversation is safe."),
     "reading ahead": mark("The engine stopped while reading ahead. The conversation is safe."),
@@ -62,7 +62,7 @@ def engine_stopped(
     cause = tr("Likely cause: {cause} ({how}).", cause=likely_cause(death), how=how)
     lines = [format.sentences(cause, _advice(death, n_gpu_layers, gpu))]
     if death.last_words:
-        lines.append(tr("Last words: “{words}”", words=death.last_words))
+        lines.append(tr("Last output: “{words}”", words=death.last_words))
     reload = ("card_reload", tr("reload as it was before") if goes_back else "")
     offered: list[tuple[str, str]]
     if death.cause == "cpu_code":

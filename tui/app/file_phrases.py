@@ -32,7 +32,7 @@ def not_saved(conversations: StoreError | None, draft: OSError | None, state: Co
     if draft is not None:
         sentences.append(
             tr(
-                "What you had not sent could not be kept: {reason} ({folder}).",
+                "Your unsent text could not be kept: {reason} ({folder}).",
                 reason=os_reason(draft),
                 folder=paths.drafts_dir(),
             )

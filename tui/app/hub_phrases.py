@@ -65,7 +65,7 @@ def goes_on(downloads: Sequence[Download]) -> str:
     left = [one for one in downloads if one.state in ("waiting", "fetching", "checking")]
     if len(left) == 1:
         name, part = order_name(left[0].order), percent(share_of(left[0]))
-        return tr("{name} is downloaded to {percent}: the rest follows at the next start.", name=name, percent=part)
+        return tr("{name} is {percent} downloaded: the rest follows at the next start.", name=name, percent=part)
     return (
         trn("{n} download goes on at the next start.", "{n} downloads go on at the next start.", len(left))
         if left

@@ -104,12 +104,12 @@ def _notes(plan: MemoryPlan, loaded: Loaded) -> Iterator[str]:
     if plan.checkpoint_bytes:
         yield ""
         yield tr(
-            "Checkpoints, to go back in the conversation, take RAM beside this as it grows: {size} each, and together "
-            "at most an eighth of what is free.",
+            "Checkpoints for going back in the conversation take more RAM as it grows: {size} each, and at most "
+            "an eighth of free memory together.",
             size=format.size(plan.checkpoint_bytes),
         )
     if loaded.llama.footprint is None:
-        yield from ("", tr("This system does not say how much memory the engine's process takes."))
+        yield from ("", tr("This system does not report how much memory the engine's process takes."))
         return
     yield ""
     yield tr(

@@ -89,7 +89,7 @@ def withdrawn(n: int) -> str:
     )
 
 
-KEPT_DRAFT = mark("What you had not sent when llmtui ended is in the input again.")
+KEPT_DRAFT = mark("The text you had not sent when llmtui ended is back in the input.")
 
 
 def still_answering(keymap: Keymap) -> str:
@@ -124,7 +124,7 @@ def with_harmless(told: str, n: int) -> str:
 
 WRITTEN_ELSEWHERE = mark("being written in another window…")
 STILL_WRITTEN_ELSEWHERE = mark("Another window is writing an answer here: wait until it is done, or stop it there.")
-CHANGES_ELSEWHERE = mark("Another window has changed this conversation too. You see it when this answer is done.")
+CHANGES_ELSEWHERE = mark("Another window has changed this conversation too. You will see it when this answer is done.")
 CHANGED_ELSEWHERE = mark("Another window has changed this conversation: this is how it is now.")
 CONFIGURED_ELSEWHERE = mark("Another window has changed the name or the settings of this conversation.")
 NOT_REPLACED = mark(
@@ -140,8 +140,8 @@ def conversation_gone(event: ConversationGone) -> str:
     if event.is_saved:
         return tr("This conversation was deleted in another window. What you see was saved again, as a new one.")
     return tr(
-        "This conversation was deleted in another window. What you see is only here now: your next prompt saves it "
-        "again, as a new one."
+        "This conversation was deleted in another window. What you see exists only here: your next prompt saves "
+        "it again, as a new one."
     )
 
 
@@ -185,7 +185,7 @@ def reach_card(keymap: Keymap) -> str:
     """How to get from the prompt to a card, whose keys are letters."""
     keys = keymap.get("select_previous", ())
     if not keys:
-        return tr("Click on what to do.")
+        return tr("Click on an option.")
     return tr("To choose, leave the prompt with {keys}.", keys=display_keys(keys))
 
 
@@ -327,14 +327,17 @@ def _context_of(reload: Reload) -> str:
 def bench_begins(keymap: Keymap) -> tuple[str, ...]:
     """What happens when something is to be measured, and when it is over."""
     return (
-        tr("The model stays loaded until you run it, makes room meanwhile, and is loaded again afterwards."),
+        tr(
+            "The model stays loaded until the benchmark starts, is unloaded while it runs, and is loaded again "
+            "afterwards."
+        ),
         tr("The time left is shown as soon as the first run is over."),
-        tr("Results are kept{key}, also when you stop before the end.", key=hint(keymap, "bench_history")),
+        tr("Results are kept{key}, even if you stop early.", key=hint(keymap, "bench_history")),
     )
 
 
 STILL_LOADING = mark("The model is still loading.")
-NO_SHELL = mark("llmtui was not started from a shell, so nothing could bring it back: it goes on.")
+NO_SHELL = mark("llmtui was not started from a shell, so nothing could resume it: it keeps running.")
 NO_MODEL = mark("No model is loaded.")
 
 
@@ -413,8 +416,8 @@ def context_for(n_prompt: int) -> int:
 def unanswered(info: ErrorInfo, keymap: Keymap) -> str:
     """That a prompt was left as it is."""
     return tr(
-        "Not answered: the prompt has {n_prompt} tokens, the context {n_ctx}. “{action}”{again} asks once more; a new "
-        "conversation{new} starts empty.",
+        "Not answered: the prompt has {n_prompt} tokens, the context {n_ctx}. “{action}”{again} tries again; a "
+        "new conversation{new} starts empty.",
         action=title_of("regenerate"),
         n_prompt=f"{info.n_prompt:,}",
         n_ctx=f"{info.n_ctx:,}",

@@ -32,7 +32,7 @@ def tuned_line(found: tuple[Path, TunedLoad] | None, path: Path) -> str:
     settings = label_of(dict(tuned.load))
     if source != path:
         return tr(
-            "Taken over from {model}, which was tuned here and is of the same kind: {settings}.",
+            "Taken from {model}, a model of the same kind that was tuned here: {settings}.",
             model=source.name,
             settings=settings,
         )

@@ -41,6 +41,8 @@ from tui.words import language, tr
 
 _STOP_S, _END_S = 10.0, 1.0
 """How long an answer may take to stop, and a session to end, after an interruption."""
+_PATIENCE_S = 1.0
+"""After so long it says that it waits for the end of what is piped in."""
 _READ_S = 0.5
 """How long whoever reads may take for the last words of an answer that was interrupted."""
 
@@ -139,7 +141,13 @@ class _Ask:
         if sys.stdin is not None and not sys.stdin.isatty():
             descriptor = sys.stdin.fileno()
             self._line.put(tr("reading what is piped in"))
-            piped = await aside(lambda: read_piped(descriptor))
+            reading = asyncio.ensure_future(aside(lambda: read_piped(descriptor)))
+            try:
+                if not (await asyncio.wait([reading], timeout=_PATIENCE_S))[0]:
+                    self._line.put(tr("waiting for the end of what is piped in; </dev/null pipes nothing"))
+                piped = await reading
+            finally:
+                reading.cancel()
             self._line.clear()
         return encodable(prompt_of(self._options.question, piped, bool(self._options.files)))
 
@@ -172,7 +180,7 @@ class _Ask:
         try:
             host.send(AskHost(question=question, language=language(), key=self._key, after=self._number))
         except UnicodeEncodeError:  # bytes of the command line that are no text
-            raise CannotAsk(ExitCode.USAGE, tr("What was given is not UTF-8 text. Write it again.")) from None
+            raise CannotAsk(ExitCode.USAGE, tr("The question is not UTF-8 text. Type it again.")) from None
         try:
             await self._hear(host)
         except asyncio.CancelledError:
@@ -207,7 +215,7 @@ class _Ask:
             if self._options.stays_loaded:
                 raise CannotAsk(
                     ExitCode.USAGE,
-                    tr("--keep goes with your own settings.toml: leave out --settings and --software-vulkan."),
+                    tr("--keep works only with your own settings.toml: leave out --settings and --software-vulkan."),
                 )
             return None
         if is_wanted:

@@ -149,7 +149,7 @@ class Reply:
         self._written = ""
         if self._answer.has_begun:
             self._answer.end()
-            self.say(tr("What came so far was the model's thinking; its answer follows."))
+            self.say(tr("So far this was the model's thinking; its answer follows."))
 
     def _end(self, turn: Turn) -> None:
         self.turn = turn

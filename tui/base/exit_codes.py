@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
     FINE = 0, mark("everything went well")
     SLOWER = 1, mark("slower than --fail-below allows; with a traceback: a bug in llmtui, please report it")
-    USAGE = 2, mark("the arguments make no sense, or not on this machine or terminal")
+    USAGE = 2, mark("the arguments are wrong, or cannot be used on this machine or terminal")
     MODEL = 3, mark("there is no model, it cannot be loaded, or it would leave too little memory")
     ENGINE = 4, mark("the engine process died, or could not compute")
     UNDECIDED = 5, mark("--fail-below could not tell: too few runs, or something was not measured")

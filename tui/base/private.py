@@ -58,7 +58,7 @@ def open_file(path: Path, flags: int) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, mark("it is no regular file"), str(path))
+        raise OSError(errno.EINVAL, mark("it is not a regular file"), str(path))
     if found.st_uid not in _trusted():
         os.close(descriptor)
         raise NotOursError(path)

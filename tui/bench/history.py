@@ -205,7 +205,7 @@ def show_history(output: str) -> ExitCode:
     elif kept:
         render.show(history_page(kept, output or render.default_format(sys.stdout)), sys.stdout)
     else:
-        say(tr("no benchmark was kept yet ({file}).", file=history.path))
+        say(tr("no benchmarks yet ({file}).", file=history.path))
     return ExitCode.FINE
 
 
@@ -300,5 +300,5 @@ def _read(path: Path) -> tuple[ComparedRun, ...]:
             )
         ) from error
     if not runs:
-        raise NoBaseline(tr("{option}: there is nothing in it.", option=f"--compare {path}"))
+        raise NoBaseline(tr("{option}: it is empty.", option=f"--compare {path}"))
     return runs

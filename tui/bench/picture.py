@@ -48,7 +48,7 @@ def check(output: str, baseline: str, tests: Sequence[Test], stream: TextIO) -> 
     if output == "png" and stream.isatty():
         raise CannotDraw(
             tr(
-                "a PNG cannot be shown in a terminal. Send it into a file: {command}",
+                "a PNG cannot be shown in a terminal. Write it to a file: {command}",
                 command="llmtui --bench … --output png > chart.png",
             )
         )

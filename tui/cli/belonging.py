@@ -51,8 +51,8 @@ def check(given: set[str], argv: Sequence[str]) -> None:
         if options := _named({**MEANS_BENCH, **_NEEDS_BENCH, **_NOT_OF_THE_MONITOR}, given):
             raise CommandLineError(
                 trn(
-                    "{options} does not go with --monitor, which only shows the machine: leave it out.",
-                    "{options} do not go with --monitor, which only shows the machine: leave them out.",
+                    "{options} cannot be used with --monitor, which only shows the machine: leave it out.",
+                    "{options} cannot be used with --monitor, which only shows the machine: leave them out.",
                     len(options),
                     options=", ".join(options),
                 )
@@ -66,8 +66,8 @@ def check(given: set[str], argv: Sequence[str]) -> None:
     elif options := _named(_ONLY_OF_CHAT, given):
         raise CommandLineError(
             trn(
-                "{options} goes with the chat, and a benchmark has none: leave it out.",
-                "{options} go with the chat, and a benchmark has none: leave them out.",
+                "{options} is for the chat, not for a benchmark: leave it out.",
+                "{options} are for the chat, not for a benchmark: leave them out.",
                 len(options),
                 options=", ".join(options),
             )
@@ -84,8 +84,8 @@ def _without(command: str, options: Sequence[str], argv: Sequence[str]) -> Comma
     written = shlex.join(["llmtui", command, *(word for word in argv if word != "--bench")])
     return CommandLineError(
         trn(
-            "{options} goes with {command}, which is missing.",
-            "{options} go with {command}, which is missing.",
+            "{options} needs {command}, which is missing.",
+            "{options} need {command}, which is missing.",
             len(options),
             options=", ".join(options),
             command=command,

@@ -33,7 +33,7 @@ _EXAMPLES = {
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
         ('llmtui ask "…" --host me@box', mark("with a model of another machine")),
-        ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
+        ('llmtui ask "…" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (
@@ -134,7 +134,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
     _hub(group)
     group.add_argument("--author", default="", metavar="NAME", help=tr("only what this one publishes"))
     group.add_argument("--sort", default=SORTS[0], choices=SORTS, metavar="BY", help=", ".join(SORTS))
-    group.add_argument("--limit", type=at_least(1, 1000), default=20, metavar="N", help=tr("so many at most (20)"))
+    group.add_argument("--limit", type=at_least(1, 1000), default=20, metavar="N", help=tr("at most this many (20)"))
 
 
 def _show(group: argparse._ArgumentGroup) -> None:
@@ -144,9 +144,9 @@ def _show(group: argparse._ArgumentGroup) -> None:
 
 def _pull(group: argparse._ArgumentGroup) -> None:
     _hub(group)
-    group.add_argument("--to", metavar="FOLDER", help=tr("put it there, not into your model folder"))
+    group.add_argument("--to", metavar="FOLDER", help=tr("put it there instead of your model folder"))
     group.add_argument(
-        "--limit-rate", type=byte_rate, default=0, metavar="RATE", help=tr("bytes a second at most: 500K, 5M, 1.5G")
+        "--limit-rate", type=byte_rate, default=0, metavar="RATE", help=tr("limit in bytes per second: 500K, 5M, 1.5G")
     )
 
 
@@ -173,7 +173,7 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     formats = group.add_mutually_exclusive_group()
     formats.add_argument("--schema", metavar="FILE", help=tr("answer in JSON, as this JSON schema says"))
     formats.add_argument("--grammar", metavar="FILE", help=tr("answer as this grammar says (GBNF)"))
-    group.add_argument("--max-tokens", type=at_least(1), metavar="N", help=tr("end the answer after so many tokens"))
+    group.add_argument("--max-tokens", type=at_least(1), metavar="N", help=tr("end the answer after this many tokens"))
     group.add_argument(
         "--think", default="", choices=THINKS, metavar="HOW", help=tr("on, off, or show: thoughts go to stderr")
     )

@@ -131,7 +131,7 @@ def _columns(rows: Sequence[Listed]) -> list[Column]:
 
 def _nothing(own: OwnLibrary, arguments: argparse.Namespace) -> str:
     if own.found.models:
-        return trn("No model matches, of {n} there is.", "No model matches, of {n} there are.", len(own.found.models))
+        return trn("The only model here does not match.", "None of the {n} models matches.", len(own.found.models))
     get, found = "llmtui search qwen3", format.path(paths.models_dir())
     return tr(
         "There is no model on this machine yet. Find one with {command}, or put a GGUF file into {folder}.",

@@ -185,6 +185,7 @@ def parser() -> CommandLine:
     what.add_argument(
         "-m", "--model", dest="named", action="append", default=[], metavar="MODEL", help=tr("the same, as an option")
     )
+    add_host(what)
     parser.add_argument_group(tr("commands (llmtui COMMAND --help says more)"), listed_commands())
     _add_chat(parser)
     _add_tasks(parser)
@@ -267,7 +268,7 @@ def add_help(group: argparse._ArgumentGroup) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        tr("bench"), tr("Settings remembered by the app do not count, those of settings.toml do.")
+        tr("bench"), tr("Settings remembered by the app are not used, those in settings.toml are.")
     )
     numbers = list_of(at_least(0))
     group.add_argument("--all", action="store_true", help=tr("measure every model of the library that fits"))

@@ -75,7 +75,7 @@ def pull(arguments: argparse.Namespace) -> int:
         order = msgspec.structs.replace(order, folder=str(user_path(arguments.to).absolute()))
     told.chosen(order, why)
     if not arguments.to and (here := on_machine(variant, own.found.models)):
-        say(tr("{name} is on this machine already.", name=order_name(order)))
+        say(tr("{name} is already on this machine.", name=order_name(order)))
         told.done(order, here.paths)
         return ExitCode.FINE
     return _fetch(order, written, told, arguments.limit_rate)
@@ -117,23 +117,23 @@ def _fetch(order: Order, written: str, told: _Told, bytes_per_s: int) -> int:
     if problem is not None:
         reason = problem_words(msgspec.structs.replace(problem, retry_at=0.0), order.repo.hub)
         told.failed(problem.kind, reason)
-        say_error(f"{reason}\n{tr('What is there stays. To go on: {command}', command=again)}")
+        say_error(f"{reason}\n{tr('What was downloaded is kept. To resume: {command}', command=again)}")
         return _CODES.get(problem.kind, ExitCode.HUB)
     if end is None or end.state != "done":
         told.stopped()
         if end is None:
             say(tr("Cancelled in another window of llmtui."))
         elif end.state != "paused" and (known := shelf.order(end.order.id)) is not None and known.wish == "fetch":
-            say(tr("Another window of llmtui is downloading it, and goes on."))
+            say(tr("Another window of llmtui is downloading it, and continues."))
         else:
-            say(tr("Stopped. What is there stays; to go on: {command}", command=again))
+            say(tr("Stopped. What was downloaded is kept; to resume: {command}", command=again))
         return ExitCode.INTERRUPTED
     name, command = order_name(order), f"llmtui {format.path(path_of(order))}"
     if is_missing:
         size = format.size(order.size_bytes)
         say(tr("{name} is downloaded, {size}. Chat with it: {command}", name=name, size=size, command=command))
     else:
-        say(tr("{name} is on this machine already.", name=name))
+        say(tr("{name} is already on this machine.", name=name))
     told.done(order, tuple(Path(order.folder, file.path) for file in order.files))
     return ExitCode.FINE
 

@@ -66,7 +66,7 @@ def _show(names: Sequence[str], removals: Sequence[Removal]) -> None:
 def _is_confirmed(n: int) -> bool:
     """Asks on the terminal. Raises `CommandLineError` where there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CommandLineError(tr("without a terminal nobody can be asked: add --yes to delete."))
+        raise CommandLineError(tr("without a terminal there is no way to ask: add --yes to delete."))
     question = trn("Delete this model? [y/N]", "Delete these {n} models? [y/N]", n)
     print(f"{question} ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline().strip().casefold()

@@ -148,7 +148,7 @@ def _ending(remote: RemoteModel, variants: Sequence[Variant], found: Suited) -> 
             lines.append(tr("None of them fits into this machine's memory now."))
         label = variants[0].label if variants else ""
     if remote.content.projectors and remote.asked is None:
-        lines.append(tr("Besides, for images or sound: {files}.", files=_files(remote.content.projectors)))
+        lines.append(tr("Also, for images or sound: {files}.", files=_files(remote.content.projectors)))
     if label:
         lines.append(Toned(tr("Download it: {command}", command=f"llmtui pull {repo.name}:{label}"), "quiet"))
     return ["", *lines] if lines else []

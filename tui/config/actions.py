@@ -210,7 +210,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Lists"),
         "list",
-        ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+        ("list_choose", mark("Choose"), mark("Choose the highlighted entry."), "enter", "footer"),
     ),
     *_rows(mark("Files of a folder"), "folder", *FOLDER),
     *_rows(
@@ -239,14 +239,14 @@ ACTIONS: tuple[Action, ...] = (
         (
             "picker_filter",
             mark("Filter"),
-            mark("Show what fits, what thinks or mixtures of experts only."),
+            mark("Show only what fits, what thinks, or mixtures of experts."),
             "f9",
             "footer",
         ),
         (
             "picker_delete",
             mark("Delete"),
-            mark("Delete the model from the disk, after a question."),
+            mark("Delete the model from the disk, after asking."),
             "ctrl+d",
             "footer",
         ),
@@ -278,13 +278,13 @@ ACTIONS: tuple[Action, ...] = (
         (
             "download_cancel",
             mark("Cancel download"),
-            mark("Cancel the download and delete what has arrived."),
+            mark("Cancel the download and delete what was downloaded."),
             "x delete",
             "footer",
         ),
         ("download_up", mark("Move up"), mark("Download it before the one above it."), "K shift+up", "footer"),
         ("download_down", mark("Move down"), mark("Download it after the one below it."), "J shift+down"),
-        ("download_limit", mark("Limit speed"), mark("Download no faster than so many MiB a second."), "l", "footer"),
+        ("download_limit", mark("Limit speed"), mark("Limit the download speed, in MiB per second."), "l", "footer"),
         ("download_find", mark("Find models"), mark("Search the hubs for more."), "f", "footer"),
     ),
     *_rows(
@@ -296,8 +296,8 @@ ACTIONS: tuple[Action, ...] = (
         ("load_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
         ("value_less", mark("Lower"), mark("Lower the slider."), "left minus"),
         ("value_more", mark("Raise"), mark("Raise the slider."), "right plus"),
-        ("value_least", mark("Lower to least"), mark("Lower the slider to its least value."), "home"),
-        ("value_most", mark("Raise to most"), mark("Raise the slider to its greatest value."), "end"),
+        ("value_least", mark("Lower to minimum"), mark("Lower the slider to its minimum."), "home"),
+        ("value_most", mark("Raise to maximum"), mark("Raise the slider to its maximum."), "end"),
     ),
     *_rows(
         mark("Conversation list"),
@@ -352,7 +352,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "bench_history",
             mark("Show earlier runs"),
-            mark("Show the runs that were kept, or the present one."),
+            mark("Show the saved runs, or the current one."),
             "h",
             "footer",
         ),
@@ -385,7 +385,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "memory_report",
             mark("Compare memory"),
-            mark("Compare what the model was planned to take with what it takes."),
+            mark("Compare the memory that was planned with what is used."),
             "",
         ),
     ),
@@ -393,12 +393,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Show engine log"), mark("Show the last lines of the engine's log."), "f12"),
-        ("notices", mark("Show notices"), mark("Show what was told, the newest at the end."), ""),
+        ("notices", mark("Show notices"), mark("Show earlier notices, the newest at the end."), ""),
         ("show_problems", mark("Show problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",
             mark("Redraw"),
-            mark("Paint the screen again when something else has written on it."),
+            mark("Paint the screen again after something else wrote on it."),
             "ctrl+backslash",
         ),
         ("suspend", mark("Suspend"), mark("Go back to the shell; fg brings llmtui back."), "ctrl+z"),

@@ -172,7 +172,7 @@ def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...],
         key = parse_key(text)
         if key is None:
             return (), later(
-                'cannot be "{key}", which is no key. Write it like "ctrl+o", "f6", "alt+enter" or "?".', key=text
+                'cannot be "{key}", which is not a key. Write it like "ctrl+o", "f6", "alt+enter" or "?".', key=text
             )
         if same := _ARRIVES_AS.get(key):
             return (), later(

@@ -89,7 +89,7 @@ def overlay(
 
 def _untold(n: int, path: str, file: Path | None) -> list[ConfigProblem]:
     """That there are `n` more problems of this kind."""
-    message = later("has more mistakes like these ({n}). Correct the file, or begin with a new one.", n=f"{n:,}")
+    message = later("has more mistakes like these ({n}). Correct the file, or start a new one.", n=f"{n:,}")
     return [ConfigProblem(file=file, key=path, message=message)] if n else []
 
 

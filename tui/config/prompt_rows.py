@@ -7,7 +7,7 @@ from tui.words import mark
 PROMPT: tuple[tuple[str, ...], ...] = (
     ("send", mark("Send"), mark("Send the prompt, or have it wait until the model can answer."), "enter"),
     ("newline", mark("New line"), mark("Start a new line."), "ctrl+j alt+enter shift+enter"),
-    ("undo", mark("Undo"), mark("Take back the last change of the prompt."), "ctrl+underscore"),
+    ("undo", mark("Undo"), mark("Undo the last change of the prompt."), "ctrl+underscore"),
     (
         "history_previous",
         mark("Recall earlier prompt"),

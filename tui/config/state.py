@@ -216,7 +216,7 @@ class StateStore:
             )
         self._signature = None
         message = later(
-            "{problem} It was kept as {name}; nothing is remembered of what was in it.",
+            "{problem} It was kept as {name}; nothing in it is used.",
             problem=problem.message,
             name=aside.name,
         )

@@ -173,7 +173,7 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
                 (
                     f"colors.{key}",
                     later(
-                        "is {value}, which is no colour. Write it like {wanted}.",
+                        "is {value}, which is not a colour. Write it like {wanted}.",
                         value=_quoted(colors[key]),
                         wanted=wanted,
                     ),
@@ -183,7 +183,7 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
     for key, value in variables.items():
         if not _VARIABLE.fullmatch(key):
             complaints.append(
-                (f"variables.{key}", later('is no name of a variable. Write it like "footer-background".'))
+                (f"variables.{key}", later('is not the name of a variable. Write it like "footer-background".'))
             )
         elif not _is_variable_value(key, value, ansi=ansi is True):
             message = later(
@@ -215,7 +215,7 @@ def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem
             continue
         if theme.name in themes:
             message = later(
-                '"{name}" is the name of {file} already. Give this theme another one.',
+                '"{name}" is already the name of {file}. Give this theme another one.',
                 name=theme.name,
                 file=themes[theme.name].file.name,
             )

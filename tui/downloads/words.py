@@ -15,12 +15,13 @@ _OWN: Mapping[ProblemKind, str] = {
     "disk_full": mark("The disk is full. Make room and resume."),
     "disk": mark("The file cannot be written: {detail}."),
     "sum": mark(
-        "What arrived is not what {hub} lists (another SHA-256), so it was deleted. Resume to download it again."
+        "The file is not the one that {hub} lists (its SHA-256 differs), so it was deleted. Resume to download "
+        "it again."
     ),
     "changed": mark("The file on {hub} has changed. Cancel this download and choose the model again."),
     "taken": mark("Another file has this name: {detail}. Move it away, then resume."),
     "elsewhere": mark("Another llmtui is downloading this file."),
-    "process": mark("The download broke off ({detail}). Resume to go on."),
+    "process": mark("The download was interrupted ({detail}). Resume to continue."),
 }
 
 
@@ -33,7 +34,7 @@ def problem_words(problem: Problem, hub: HubName) -> str:
         missing = format.size(int(detail))
         return tr("The disk is full: {missing} more are needed. Make room and resume.", missing=missing)
     if kind == "process" and problem.retry_at:
-        return tr("The download broke off and goes on by itself.")
+        return tr("The download was interrupted and will continue by itself.")
     if kind not in _OWN:
         return tr("{hub} cannot be used ({reason}).", hub=HUBS[hub].title, reason=detail or kind)
     return tr(_OWN[kind], hub=HUBS[hub].title, detail=tr(detail) if detail else "–")

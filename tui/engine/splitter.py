@@ -234,7 +234,9 @@ class AnswerSplitter:
         rest, tick, _ = self._held[end:].partition("`")
         if any(letter.isspace() for letter in rest) or len(rest) > _LONGEST_CODE:  # an answer has words
             return False
-        return bool(tick) if tick or is_last else None
+        if tick:
+            return True
+        return False if is_last else None
 
     def _ticks_behind(self, text: str) -> int:
         """Backticks on the line that `text` ends in."""

@@ -106,7 +106,7 @@ class Named(NamedTuple):
 def named_by(mention: Mention, folder: Path) -> Named | None:
     """What a mention names: a file or folder that is there, relative to `folder`; None for none. What stands behind the
     path without a blank is no part of it, unless there is such a file. Blocking."""
-    for written in _readings(mention):
+    for written in readings(mention):
         path = folder / user_path(written)
         try:
             if path.exists():
@@ -116,8 +116,8 @@ def named_by(mention: Mention, folder: Path) -> Named | None:
     return None
 
 
-def _readings(mention: Mention) -> Iterator[str]:
-    """What may be the path, the longest first."""
+def readings(mention: Mention) -> Iterator[str]:
+    """What may be the path, the longest first: what stands behind it without a blank may be none of it."""
     yield mention.written
     if mention.is_quoted:
         return

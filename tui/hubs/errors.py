@@ -53,7 +53,7 @@ def is_same_host(url: str, other: str) -> bool:
 def no_repo_name(written: str) -> HubError:
     """What was written is no name of a repository."""
     why = later(
-        "{written} is no repository: write OWNER/NAME, such as Qwen/Qwen3-4B-GGUF.", written=_short(written) or '""'
+        "{written} is not a repository: write OWNER/NAME, such as Qwen/Qwen3-4B-GGUF.", written=_short(written) or '""'
     )
     return HubError("name", None, why)
 
@@ -180,7 +180,7 @@ def of_status(
         why = later("{repo} has no revision {revision}: leave it out.", repo=repo.name, revision=_short(repo.revision))
         return HubError("not_found", hub, why)
     if repo is not None and code == "EntryNotFound":
-        why = later("A file of {repo} is not there any more: open the repository again.", repo=repo.name)
+        why = later("A file of {repo} is no longer there: open the repository again.", repo=repo.name)
         return HubError("not_found", hub, why)
     if repo is not None and status == 403:
         return gated(repo, has_token=has_token)
@@ -260,14 +260,14 @@ def _or_elsewhere(hub: HubName, host: str, why: Later) -> Later:
 def _busy(hub: HubName, wait_s: float) -> HubError:
     if wait_s > 0:
         why = later(
-            "{hub} takes no more requests for now: try again in {n} s. A token in {token} raises its limit.",
+            "{hub} accepts no more requests for now: try again in {n} s. A token in {token} raises its limit.",
             hub=HUBS[hub].title,
             n=f"{math.ceil(wait_s):,}",
             token=HUBS[hub].token,
         )
     else:
         why = later(
-            "{hub} takes no more requests for now: try again in a few minutes. A token in {token} raises its limit.",
+            "{hub} accepts no more requests for now: try again in a few minutes. A token in {token} raises its limit.",
             hub=HUBS[hub].title,
             token=HUBS[hub].token,
         )

@@ -167,7 +167,9 @@ class RangeSource:
             raise self._failed(answer, errors.malformed(self._repo.hub, f"Content-Range: {written}"))
         if total.isascii() and total.isdecimal():
             if self.size is not None and int(total) != self.size:
-                why = later("A file of {repo} was replaced meanwhile: open the repository again.", repo=self._repo.name)
+                why = later(
+                    "A file of {repo} was replaced in the meantime: open the repository again.", repo=self._repo.name
+                )
                 raise self._failed(answer, HubError("protocol", self._repo.hub, why))
             self.size = int(total)
 

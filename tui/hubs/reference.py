@@ -96,7 +96,8 @@ def _of_address(hub: HubName, path: str, query: dict[str, list[str]], text: str)
         segments = segments[1:]
     if segments and segments[0] in _NO_MODELS:
         why = later(
-            "{written} is no model's page: open the page of a model and copy its address.", written=one_line(text[:200])
+            "{written} is not a model's page: open the page of a model and copy its address.",
+            written=one_line(text[:200]),
         )
         raise HubError("name", hub, why)
     reference = _of_segments(hub, segments, text)

@@ -83,7 +83,7 @@ def _unusable(variant: Variant, error: GGUFError) -> HubError:
     why: Later
     match error.kind:
         case "not_gguf":
-            why = later("{file} is no GGUF file: choose another one.", file=file)
+            why = later("{file} is not a GGUF file: choose another one.", file=file)
         case "truncated_data" | "truncated":
             why = later("{file} is incomplete on the hub: choose another one.", file=file)
         case _:

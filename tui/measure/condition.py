@@ -69,7 +69,7 @@ def warnings(condition: Condition) -> tuple[Later, ...]:
         )
     if condition.swap_used_bytes is not None and condition.swap_used_bytes >= SWAPPED_BYTES:
         swapped = size(condition.swap_used_bytes)
-        found.append(later("{size} are swapped out; close programs that hold much memory.", size=swapped))
+        found.append(later("{size} are swapped out; close programs that use much memory.", size=swapped))
     if condition.temperature_c is not None and condition.temperature_c >= WARM_C:
         found.append(
             later(

@@ -14,7 +14,7 @@ _THREADS = ("n_threads", "n_threads_batch")
 STAGES: dict[Stage, str] = {
     "threads": mark("threads"),
     "changes": mark("one change at a time"),
-    "in turns": mark("the best in turns with the present settings"),
+    "in turns": mark("the best alternating with the current settings"),
 }
 _OUTCOMES: dict[Outcome, str] = {
     "best": mark("best"),

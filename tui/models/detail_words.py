@@ -77,7 +77,7 @@ def _model(details: ModelDetails) -> list[DetailRow]:
     params = format.params(info.n_params)
     if info.n_params_active < info.n_params:
         active = format.params(info.n_params_active)
-        params = tr("{total}, of which a token passes {active}", total=params, active=active)
+        params = tr("{total}, {active} active per token", total=params, active=active)
     experts = ""
     if info.n_expert and details.n_expert_shared:
         experts = tr(
@@ -216,7 +216,7 @@ def _origin(details: ModelDetails) -> list[DetailRow]:
         _row(tr("licence"), " · ".join(filter(None, (origin.licence, origin.licence_url)))),
         _row(tr("author"), origin.author),
         _row(tr("quantized by"), origin.quantized_by),
-        _row(tr("made from"), ", ".join(origin.base_models)),
+        _row(tr("base model"), ", ".join(origin.base_models)),
         _row(tr("URL"), origin.url),
         _row(tr("description"), origin.description),
         _row(tr("languages"), ", ".join(origin.languages)),

@@ -331,7 +331,7 @@ class _HeaderParser:
         if n_elements >= _TOO_MANY or (not n_elements and max(shape) >= _TOO_MANY):
             raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=repr(name)))
         if (shape[0] if shape else 1) % kind.block_size:
-            detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=repr(name), type=kind.name)
+            detail = later("the rows of {tensor} are not whole blocks of {type}", tensor=repr(name), type=kind.name)
             raise self._in.fail(detail, "malformed")
         n_bytes = n_elements // kind.block_size * kind.block_bytes
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)

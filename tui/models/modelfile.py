@@ -279,5 +279,5 @@ def _instead_of_gguf(path: Path) -> Later:
             "A GGML file, the format before GGUF, which llama.cpp no longer reads: get a GGUF file of this model."
         )
     if not start.strip(b"\0"):
-        return later("Empty where a model should begin: finish or repeat the download.")
+        return later("Blank where a model should begin: finish or repeat the download.")
     return later("Not a GGUF file.")

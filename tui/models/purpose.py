@@ -153,7 +153,7 @@ def _by_name(arch: str) -> Kind:
 def why_not(kind: Kind, arch: str) -> Later | None:
     """Why a file of this kind and architecture cannot be chatted with, and what to do instead; None for a model."""
     if kind == "other" and arch in _IMAGE:
-        return later("A model for images or video, which llama.cpp does not run: it needs a program for such models.")
+        return later("A model for images or video, which llama.cpp does not run: use a program made for such models.")
     if kind == "unknown":
         return later("Its architecture, {arch}, is not known to this llama.cpp: a newer llmtui may know it.", arch=arch)
     return later(_WHY[kind]) if kind in _WHY else None

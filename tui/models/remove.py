@@ -109,7 +109,7 @@ class _Plan:
         if model.source == "ollama" and not self._add_tag():
             return self._refused(
                 later(
-                    "Ollama is changing what it keeps, or it cannot be read whole. Delete it with `{command}`.",
+                    "Ollama is changing its store, or not all of it can be read. Delete the model with `{command}`.",
                     command=f"ollama rm {model.store_name}".strip(),
                 )
             )
@@ -172,7 +172,7 @@ class _Plan:
         self._names += files
         if model.path not in files:
             others = format.listed(*(name for name in tags_of(model.path) if name != model.store_name))
-            self._tell(later("Only this name goes: the file stays, as it is {names} too.", names=others))
+            self._tell(later("Only this name is removed: the file stays, as it is also {names}.", names=others))
         return True
 
     def _holder(self, target: Path) -> Path | None:

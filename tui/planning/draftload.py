@@ -91,7 +91,7 @@ def why_no_draft(path: Path, draft: Path) -> Later | None:
         )
     info = draft_info(draft)
     if info is None or why_not(info.kind, info.arch):
-        return later("{name} cannot be a draft model: it is no model to chat with, or damaged.", name=name)
+        return later("{name} cannot be a draft model: it is not a chat model, or it is damaged.", name=name)
     if not cuts_by_a_token(info):
         return later(
             "{name} cannot be a draft model: its state cannot be rolled back. Choose another one.",

@@ -151,7 +151,7 @@ _WHY: dict[Why, str] = {
         "Recommended: the best quality that fits. Its speed is not known: no benchmark was run here yet."
     ),
     "fastest": mark("Recommended: the fastest that fits without losing much quality."),
-    "largest": mark("Recommended: the best quality that fits, though little of it is left at this size."),
+    "largest": mark("Recommended: the best quality that fits, though it is low at this size."),
     "tight": mark("Recommended: the smallest with good quality. It fits only tightly."),
 }
 

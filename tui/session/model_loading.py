@@ -70,6 +70,8 @@ class ModelLoading:
         """How the model is called on the screen and in saved answers."""
         self.chat_format: ChatOverrides | None = None
         """As the `LoadRequest` of what is loaded had it."""
+        self.is_fitted = False
+        """The same of `LoadRequest.is_fitted`."""
         self.choice, self._default_draft = first_choice, first_choice.model_draft
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: ChosenLoad | None = None
@@ -152,9 +154,10 @@ class ModelLoading:
         if not same:
             # Until the conversation is counted in the tokens of this model.
             self._meter.forget()
-        self.chat_format = request.chat_format
+        self.chat_format, self.is_fitted = request.chat_format, request.is_fitted
         again = LoadRequest.again(request.path, request.choice, request.name, loaded)
-        self._own = msgspec.structs.replace(again, chat_format=request.chat_format), loaded.n_ctx
+        again = msgspec.structs.replace(again, chat_format=request.chat_format, is_fitted=request.is_fitted)
+        self._own = again, loaded.n_ctx
         self._is_loaded(loaded)
         if not self._is_paused():
             if before is not None and same:
@@ -231,7 +234,11 @@ class ModelLoading:
         """What the others are to know, once a load is over."""
         is_there = self._last is not None and self._engine.loaded is self._last.loaded
         return InUse(
-            devices=self.devices, last=self._last if is_there else None, chat_format=self.chat_format, info=self.info
+            devices=self.devices,
+            last=self._last if is_there else None,
+            chat_format=self.chat_format,
+            info=self.info,
+            is_fitted=self.is_fitted,
         )
 
     def loads_elsewhere(self) -> None:
@@ -244,7 +251,7 @@ class ModelLoading:
         self.devices = now.devices
         loaded = self._engine.loaded
         if now.last is not None and loaded is now.last.loaded:
-            last, self.chat_format = now.last, now.chat_format
+            last, self.chat_format, self.is_fitted = now.last, now.chat_format, now.is_fitted
             self.path, self.choice, self.name = last.path, last.choice, last.name
             if now.info is not None:
                 self.headers[loaded.path] = now.info

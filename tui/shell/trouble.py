@@ -78,7 +78,7 @@ def death_report(death: Death) -> str:
     advice = _without_that_code(death) if death.cause == "cpu_code" else tr(_REMEDIES[death.cause])
     if death.computing.on_cpu and death.cause in _ON_CPU:
         advice = tr(_ON_CPU[death.cause])
-    words = tr('Its last words: "{words}".', words=death.last_words) if death.last_words else ""
+    words = tr('Its last output: "{words}".', words=death.last_words) if death.last_words else ""
     return "\n".join(filter(None, (death_sentence(death), words, advice)))
 
 

@@ -74,10 +74,10 @@ class Attaching:
 
     def take_away(self, name: str) -> None:
         """Take the mention of a file out of what is written."""
-        from tui.files.mentions import mentions
+        from tui.files.mentions import mentions, readings
 
         text = self._prompt.text
-        found = next((one for one in mentions(text) if one.written == name or one.written.startswith(name)), None)
+        found = next((one for one in mentions(text) if name in readings(one)), None)
         if found is not None:
             end = found.end + (text[found.end : found.end + 1] == " ")
             start, stop = _location(text, found.start), _location(text, end)

@@ -13,5 +13,5 @@ async def freed_in_background(flows: Flows) -> bool:
 
     name = await make_room()
     if name:
-        flows.tell(tr("{model} was loaded in the background and is freed to make room.", model=name))
+        flows.tell(tr("{model}, which was loaded in the background, is unloaded to make room.", model=name))
     return bool(name)

@@ -131,7 +131,7 @@ class BenchScreen(BoardDialog[None, BenchState]):
         time = format.about(found.seconds)
         if found.is_known:
             return (tr("It takes about {time}, by earlier runs.", time=time),)
-        return (tr("It takes about {time}, at a rough guess: not all of it was measured before.", time=time),)
+        return (tr("It takes roughly {time}: not all of it has been measured before.", time=time),)
 
     def _choice(self, backend: str) -> ChosenLoad:
         """What a model is loaded with to be measured there."""
@@ -149,14 +149,14 @@ class BenchScreen(BoardDialog[None, BenchState]):
             self._runs_or_not()
         else:
             is_known = self._all is not None
-            self.notify(tr("No model was found that could be measured.") if is_known else tr(LOOKING))
+            self.notify(tr("No model was found to measure.") if is_known else tr(LOOKING))
 
     def action_bench_models(self) -> None:
         """This model, or all of the library."""
         if self._measuring is not None:
             self.notify(tr(MEASURING))
         elif self._current is None:
-            self.notify(tr("No model is loaded: all of the library are measured."))
+            self.notify(tr("No model is loaded: all models of the library are measured."))
         else:
             self._wants_all = not self._wants_all
             self._describe()
@@ -210,7 +210,7 @@ class BenchScreen(BoardDialog[None, BenchState]):
     def _plan_text(self) -> str:
         models = self._models
         if not models:
-            return tr("No model was found that could be measured.") if self._all is not None else tr(LOOKING)
+            return tr("No model was found to measure.") if self._all is not None else tr(LOOKING)
         what = trn("{n} model", "{n} models", len(models))
         if len(models) == 1:
             what = f"{models[0].info.name} {models[0].info.quant}"

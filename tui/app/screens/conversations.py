@@ -50,9 +50,9 @@ _ACTIONS = ("open", "pin", "rename", "tag", "archive", "sort", "export", "delete
 def exports() -> tuple[Choice, ...]:
     """The kinds of files that a conversation can be written to."""
     return (
-        Choice(id="markdown", label="Markdown", note=tr("to read"), key="m"),
+        Choice(id="markdown", label="Markdown", note=tr("for reading"), key="m"),
         Choice(id="html", label="HTML", note=tr("one file for any browser"), key="h"),
-        Choice(id="json", label="JSON", note=tr("to keep and to import again"), key="j"),
+        Choice(id="json", label="JSON", note=tr("for keeping and importing again"), key="j"),
     )
 
 
@@ -282,7 +282,7 @@ class ConversationsScreen(ListDialog[Picked]):
         entry: Entry | None = self.rows.item
         if entry is None:
             is_read = self._all is not None
-            self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still being read."))
+            self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still loading."))
             return None
         return entry.conversation
 
@@ -322,7 +322,7 @@ class ConversationsScreen(ListDialog[Picked]):
     def _written(self, event: Input.Submitted) -> None:
         match self._editing:
             case ("title", _) if not event.value.strip():
-                self._tell(tr("Write something."), bad=True)
+                self._tell(tr("Enter something."), bad=True)
             case ("title", one):
                 self._stop_editing()
                 self._save_title(one, event.value.strip())

@@ -86,7 +86,7 @@ class Dialog(ModalScreen[R], Generic[R]):
                 place.focus()
                 await place.paste(event.text)
                 return
-        self.notify(tr("There is nowhere to paste this text here."), markup=False)
+        self.notify(tr("There is nowhere to paste text here."), markup=False)
 
     def give_way(self, widget: Widget, *action_ids: str) -> None:
         """Take the keys of these actions, and of closing, away from a widget that would use them for editing."""

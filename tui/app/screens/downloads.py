@@ -182,7 +182,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
             question = ConfirmScreen(
                 tr("Cancel the download of {name}?", name=progress_words.order_name(download.order)),
                 self.keymap,
-                detail=tr("The {size} that have arrived will be deleted.", size=format.size(download.n_bytes)),
+                detail=tr("The {size} downloaded so far will be deleted.", size=format.size(download.n_bytes)),
                 yes=tr("Cancel download"),
                 no=tr("Keep"),
             )
@@ -207,7 +207,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
     async def action_download_limit(self) -> None:
         """Ask for a limit in MiB a second."""
         now = self._fetching.limit_bytes_per_s
-        hint = tr("MiB a second, of all downloads together; 0 for as fast as it goes.")
+        hint = tr("MiB per second for all downloads together; 0 means no limit.")
         while True:
             dialog = LineEditScreen(
                 tr("Limit speed"), f"{now / 2**20:g}" if now else "0", self.keymap, placeholder="5", hint=hint
@@ -217,12 +217,12 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
                 return
             if (limit := _mib(answer)) is not None:
                 break
-            hint = tr("Write a number, such as 5 or 0.5; 0 for as fast as it goes.")
+            hint = tr("Enter a number, such as 5 or 0.5; 0 means no limit.")
         await self._fetching.limit(int(limit * 2**20))
         self._show()
 
 
-_CANCEL, _TAKE_OFF = mark("Cancel download"), mark("Take off the list")
+_CANCEL, _TAKE_OFF = mark("Cancel download"), mark("Remove from list")
 
 
 def _mib(written: str) -> float | None:

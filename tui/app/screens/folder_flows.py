@@ -25,7 +25,7 @@ class FolderFlows:
         """Look for models in another folder too, which is asked for until it is one, and then choose one of all."""
         from tui.app.screens.text_edit import LineEditScreen
 
-        hint, written = tr("Models are looked for in this folder and in those below it."), ""
+        hint, written = tr("Models are looked for in this folder and its subfolders."), ""
         while True:
             dialog = LineEditScreen(
                 tr("Add folder"), written, self.flows.keymap, placeholder="~/models", hint=hint, save=tr("Add")

@@ -62,7 +62,7 @@ class HelpScreen(ListDialog[None]):
         entries: list[Entry] = []
         for group, actions in groupby(found, key=lambda action: action.group):
             entries += [group, *actions]
-        self.rows.show(entries, hint=tr("No action has these words."))
+        self.rows.show(entries, hint=tr("No action matches."))
         self.show_count(_count(len(found), len(ACTIONS)))
 
     def _keys_of(self, action: Action, width: int | None = None) -> str:

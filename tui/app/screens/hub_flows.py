@@ -188,7 +188,7 @@ class HubFlows:
 
         best = next((one for one in await self.suited() if one.is_best), None)
         if best is None:
-            self.flows.tell(tr("None of the known models fits this machine as things stand."), bad=True)
+            self.flows.tell(tr("None of the known models fits this machine right now."), bad=True)
             return
         info = best.suggestion.info
         self.flows.tell(tr("Asking for {name}…", name=info.name))

@@ -11,7 +11,7 @@ from tui.planning.loadcheck import cache_problem
 from tui.protocol.records import LoadSettings
 from tui.words import mark, tr
 
-_ALL_LAYERS = mark("Write at most {most}, all layers.")
+_ALL_LAYERS = mark("Enter at most {most}, all layers.")
 
 
 def wrong_together(
@@ -25,7 +25,7 @@ def wrong_together(
     if choice.n_cpu_moe > info.n_layers and info.is_moe:
         found["n_cpu_moe"] = tr(_ALL_LAYERS, most=info.n_layers)
     if not alone and not found and choice.n_ubatch > choice.n_batch:
-        found["n_ubatch"] = tr("Write at most {most}, the batch size.", most=f"{choice.n_batch:,}")
+        found["n_ubatch"] = tr("Enter at most {most}, the batch size.", most=f"{choice.n_batch:,}")
     if wrong := cache_problem(info, settings):
         found[wrong.field] = wrong.short
     return found

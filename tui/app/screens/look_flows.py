@@ -29,7 +29,7 @@ class LookFlows:
 
         configured = self._settings.ui.language
         choices = [
-            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG says")),
+            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG sets")),
             *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
         ]
         current = self._controller.state.state.language or configured

@@ -428,7 +428,7 @@ class MainScreen(Screen[None]):
         if not self.has_class("-broad"):
             self.flows.tell(
                 tr(
-                    "The list is shown from {n} columns on. The dialog{key} opens at any width.",
+                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
                     n=BROAD_COLUMNS,
                     key=hint(self._keymap, "conversations"),
                 )

@@ -67,7 +67,7 @@ class PaletteScreen(ListDialog[str]):
             matcher = Matcher(query)
             scores = {action: _score(matcher, action) for action in self._actions}
             found = sorted((one for one in found if scores[one] > 0), key=lambda one: -scores[one])
-        self.rows.show(found, hint=tr("No action has these words."))
+        self.rows.show(found, hint=tr("No action matches."))
         self.show_count(trn("{n} action", "{n} actions", len(found)))
 
     def _paint(self, action: Action, width: int) -> Row:

@@ -243,7 +243,7 @@ class PickerScreen(ListDialog[PickedModel]):
         if not self._found:
             return picker_words.nothing_found(self._folders, self.keymap)
         if self._only.is_on and self._next_to_judge() is not None:
-            return tr("Finding out what fits…")
+            return tr("Checking what fits…")
         return picker_words.nothing_matches(self._only.words, self.keymap)
 
     # The table --------------------------------------------------------------------------------------------------------
@@ -435,7 +435,7 @@ class PickerScreen(ListDialog[PickedModel]):
             case OtherFile() | BrokenFile():
                 self.app.bell()
             case _:
-                none, reading = tr("Nothing here is a model."), tr("The folders are still being read.")
+                none, reading = tr("Nothing here is a model."), tr("The folders are still being scanned.")
                 self._remark(Content(reading if self._is_scanning else none), is_bad=False)
 
     @work(exclusive=True, group="open")

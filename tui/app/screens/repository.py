@@ -281,7 +281,7 @@ class RepositoryScreen(ListDialog[Picked]):
         question = ConfirmScreen(
             tr("Download a model that does not fit?"),
             self.keymap,
-            detail=tr("As things stand this machine cannot load it: {size}.", size=format.size(variant.size_bytes)),
+            detail=tr("This machine cannot load it right now: {size}.", size=format.size(variant.size_bytes)),
             yes=tr("Download"),
             no=tr("Cancel"),
         )

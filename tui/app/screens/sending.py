@@ -24,6 +24,8 @@ from tui.words import tr
 
 LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""
+_QUIET_S = 0.5
+"""Files that take longer to be read, as long documents do, are said to be read."""
 KEEP_EVERY_S = 2.0
 """How much of what is typed a kill may cost."""
 
@@ -93,8 +95,10 @@ class Sending:
         """Send what waits for its files, in order. What cannot be read is told, and its prompt comes back."""
         while self._unread:
             written = self._unread[0]
-            found = await self._attaching.gather(written.text, written.replaces, written.files)
-            found = await self._attaching.counted(found)
+            reading = asyncio.ensure_future(self._attaching.gather(written.text, written.replaces, written.files))
+            if not (await asyncio.wait({reading}, timeout=_QUIET_S))[0]:
+                self.flows.tell(tr("Reading the files…"))
+            found = await self._attaching.counted(await reading)
             del self._unread[0]
             bad = next((one for one in found if one.problem is not None), None)
             if bad is None and written.conversation_id == self._controller.conversation.id:

@@ -34,6 +34,8 @@ class SessionNotices:
                 tell(phrases.reloaded(reload))
             case events.CacheRestored(restored=restored):
                 tell(phrases.context_restored(restored, self._controller.speed.prefill_tps))
+            case events.TurnAwaited(n_before=n) if n:
+                tell(host_phrases.turn_awaited(n))
             case events.ConversationGone():
                 tell(phrases.conversation_gone(event), bad=True)
             case events.OtherWindowWrites():

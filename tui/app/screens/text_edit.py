@@ -106,4 +106,4 @@ class LineEditScreen(Dialog[str]):
         if text := self.query_one(Input).value.strip():
             self.dismiss(text)
         else:
-            self.query_one("#complaint", Static).update(Wrapped(tr("Write something.")))
+            self.query_one("#complaint", Static).update(Wrapped(tr("Enter something.")))

@@ -46,13 +46,13 @@ class TuneScreen(BoardDialog[TuneOutcome, TuneState]):
     ) -> None:
         about = (
             tr(
-                "Load settings are tried on this machine: threads, repacking, batch sizes, flash attention, and where "
-                "layers and experts are. It takes {time} at most.",
+                "Load settings are tried on this machine: threads, repacking, batch sizes, flash attention, and "
+                "the placement of layers and experts. It takes {time} at most.",
                 time=format.about(seconds),
             ),
             tr(
-                "What is surely faster for a turn of {n_read} tokens read and {n_written} written is remembered for "
-                "this model.",
+                "What is clearly faster for a turn of {n_read} tokens read and {n_written} written is remembered "
+                "for this model.",
                 n_read=TURN_PROMPT,
                 n_written=TURN_GEN,
             ),

@@ -158,7 +158,7 @@ def _said(report: Report, note: str) -> Iterator[str]:
 
 def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:
     if not runs:
-        yield ((tr("No benchmark was kept yet."), "muted"),)
+        yield ((tr("No benchmarks yet."), "muted"),)
         return
     n_name = max(10, width - 44)
     titles = (

@@ -58,7 +58,7 @@ class NumberInput(LineInput):
         """What is wrong with what stands there, and what to write; empty when nothing is."""
         if self.number is not None:
             return ""
-        return tr("Write {expected}.", expected=expected(self._hint, self._written))
+        return tr("Enter {expected}.", expected=expected(self._hint, self._written))
 
     @property
     def _written(self) -> Number | None:

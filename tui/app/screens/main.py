@@ -17,7 +17,6 @@ from textual.worker import Worker
 from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
-from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
@@ -33,7 +32,7 @@ from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
-from tui.app.screens.look_flows import LookFlows
+from tui.app.screens.look_flows import BROAD_COLUMNS, LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -75,8 +74,6 @@ from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
-BROAD_COLUMNS = 160
-"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
 PLACEHOLDER = mark("Ask anything…")
 
 
@@ -169,7 +166,7 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        look = LookFlows(controller, settings, flows, self)
+        look = LookFlows(controller, settings, flows, self, self._saved.look)
         writing = self.sending, PromptFlows(controller, self.prompt, flows), look
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
@@ -411,33 +408,11 @@ class MainScreen(Screen[None]):
         self.run_worker(self._controller.new(), group="new")
         self.prompt.focus()
 
-    def action_toggle_sidebar(self) -> None:
-        """Show or hide the sidebar, and remember it."""
-        hidden = not self.has_class("-no-sidebar")
-        self.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
-
     def action_monitor(self) -> None:
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
         self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
-
-    def action_toggle_conversations(self) -> None:
-        """Show or hide the conversations at the left, and remember it."""
-        if not self.has_class("-broad"):
-            self.flows.tell(
-                tr(
-                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
-                    n=BROAD_COLUMNS,
-                    key=hint(self._keymap, "conversations"),
-                )
-            )
-            return
-        hidden = not self.has_class("-no-conversations")
-        self.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._saved.look()
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

@@ -178,7 +178,7 @@ def test_the_first_paint_waits_for_nothing_that_comes_later() -> None:
     later = {
         *("tui.session.finding", "tui.hubs.errors", "tui.measure.history", "tui.measure.tune", "tui.measure.forecast"),
         *("tui.models.library", "tui.planning.formula", "tui.planning.verdict", "tui.planning.exact"),
-        *("tui.chat.export", "tui.app.markdown.stream", "pygments", "tui.app.screens.picker"),
+        *("tui.files.gathering", "tui.chat.export", "tui.app.markdown.stream", "pygments", "tui.app.screens.picker"),
     }
     assert loaded.isdisjoint(later), loaded & later
     assert importing(["tui.app.screens.main", *sorted(later)]) > later  # each still has that name

@@ -17,7 +17,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.app.settling import hurry
-from tests.conftest import DENSE, pid_of, say_memory_was_measured, until
+from tests.conftest import DENSE, say_memory_was_measured, until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
 from tui.app.widgets.prompt import Prompt
@@ -35,6 +35,9 @@ LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 
 GREEDY = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n"
 """The tiny models give the answers that they were trained to give, and no others."""
+
+IN_BACKGROUND = bool(os.environ.get("IN_BACKGROUND"))
+"""By hand: sessions are in the background too where a test does not say. Those that look into a session fail then."""
 
 NO_RESERVE = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\ngpu_reserve_gib = 0.0\n"
 """However little memory the machine that runs the tests has free, the tiny models are loaded without a question."""
@@ -65,7 +68,9 @@ class Person:
     @property
     def engine_pid(self) -> int:
         """Of the process that the app has started."""
-        return pid_of(self.controller.engine)
+        pid = self.app.controller.engine.pid
+        assert pid is not None, "the engine does not run"
+        return pid
 
     @property
     def loaded(self) -> Loaded:
@@ -237,7 +242,7 @@ async def started(
     settings.write_text(GREEDY + NO_RESERVE + more_settings)
     if not paths.bandwidth_file().exists():
         say_memory_was_measured()
-    options.setdefault("background", False)
+    options.setdefault("background", IN_BACKGROUND)
     app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
     heard = overhear(app)
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -245,6 +250,8 @@ async def started(
         if model is not None:
             await person.wait_until_ready()
         yield person
+        if IN_BACKGROUND:
+            app.controller.leaves_running = False
 
 
 @pytest.fixture

@@ -174,6 +174,19 @@ async def test_a_command_takes_what_stands_behind_it_and_an_unknown_one_says_wha
         ]
 
 
+async def test_commands_need_no_model(start: StartApp) -> None:
+    async with start(model=None) as person:
+        await person.wait_without_a_model()
+        person.app.main.query_one(Prompt).set_text("/system Be brief.")
+        await person.press("enter")
+        await person.wait_for(lambda: person.app.controller.conversation.system_prompt == "Be brief.")
+        assert text(person) == ""
+        person.app.main.query_one(Prompt).set_text("/nothing of this kind")
+        await person.press("enter")
+        await person.wait_for(lambda: "There is no command /nothing" in person.told)
+        assert text(person) == "/nothing of this kind"
+
+
 async def test_snippets_are_offered_beside_commands_and_come_into_the_prompt(start: StartApp, folder: Path) -> None:
     snippets = paths.snippets_dir()
     snippets.mkdir(parents=True)

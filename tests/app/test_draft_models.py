@@ -11,9 +11,11 @@ import pytest
 
 from tests.app.conftest import StartApp
 from tests.conftest import DENSE
+from tests.engine.memory_models import build
 from tests.padded_model import pad
 from tui.app.screens.tune import TuneScreen
 from tui.planning import drafts
+from tui.session.events import DraftModelLeftOut
 
 
 @pytest.fixture
@@ -65,3 +67,16 @@ async def test_one_that_cannot_be_loaded_keeps_no_model_from_being_loaded(
     monkeypatch.setattr(drafts, "auto_draft", gone)
     async with start() as person:
         assert person.loaded.path == str(DENSE) and person.loaded.llama.draft == ""
+
+
+async def test_one_of_the_settings_is_left_out_where_the_vocabulary_is_another(start: StartApp, tmp_path: Path) -> None:
+    other = build(tmp_path / "other.gguf", "dense")
+    async with start(more_settings=f"\n[load]\nmodel_draft = {json.dumps(str(other))}\n") as person:
+        assert person.loaded.path == str(DENSE) and person.loaded.llama.draft == ""
+        assert "other.gguf has another vocabulary" in person.told
+
+
+async def test_one_that_fails_in_an_answer_is_said(start: StartApp) -> None:
+    async with start() as person:
+        person.app.main.hear(DraftModelLeftOut())
+        await person.wait_for(lambda: "The draft model failed." in person.told)

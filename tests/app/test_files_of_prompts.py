@@ -130,7 +130,7 @@ async def test_files_are_opened_by_key_and_by_mouse_and_kept_with_the_conversati
     start: StartApp, folder: Path
 ) -> None:
     async with start() as person:
-        await person.ask("hello @'my story.md' @src/")
+        await person.ask("hello @'my story.md' @src/ ")
         assert person.turns[0].files[0].encoding == "gb18030"
         conversation = person.app.controller.conversation.id
         await person.press("ctrl+n")

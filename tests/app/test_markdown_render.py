@@ -84,8 +84,8 @@ def test_links_tell_their_address_unless_the_text_does() -> None:
     [
         "<b>bold</b>",
         "[red]x[/red]",
-        "\\(x_1 * y_2 * z\\)",
-        "$a_1 * b_1 * c$",
+        "\\(x_1 * \\unknown{y_2} * z\\)",
+        "$a_1 * \\unknown b_1 * c$",
         "<script>alert(1)</script>",
         "a_b_c 2 * 3 * 4",
     ],
@@ -96,10 +96,25 @@ def test_html_tex_and_rich_markup_are_shown_as_written(text: str) -> None:
 
 def test_prices_are_no_formula() -> None:
     assert show("from $5 to **$6**") == ["from $5 to $6"]
+    prices = "$5 and $6", "it costs $5/$6", "US$5-A$7", "between $5-$ and 7", "$10k$ a year", "a $5 b$ c"
+    for text in (*prices, "$HOME and $PATH"):
+        assert show(text) == [text]
 
 
 def test_display_formulas_keep_their_lines() -> None:
-    assert show("$$\nx_1 * y\n$$\n\n\\[ a_b \\]") == ["$$", "x_1 * y", "$$", "", "\\[ a_b \\]"]
+    source = "$$\nx_1 * \\unknown\n$$\n\n\\[ a_{\\unknown} \\]"
+    assert show(source) == ["$$", "x_1 * \\unknown", "$$", "", "\\[ a_{\\unknown} \\]"]
+
+
+def test_formulas_are_shown_as_they_are_read() -> None:
+    assert show("Here \\(x_1^2\\) is $\\alpha$, and $n$ is $O(n^2)$.", 60) == ["Here x₁² is α, and n is O(n²)."]
+    source = "$$\n\\begin{aligned}\nx &= \\frac{-b \\pm \\sqrt{b^2-4ac}}{2a} \\\\\ny &= 1\n\\end{aligned}\n$$"
+    assert show(source, 60) == ["  x = (−b ± √(b²−4ac))/(2a)", "  y = 1"]
+    assert show("- \\[ \\sum_{i=1}^n i \\]\n- $a_1$ und **$b_2$**") == ["•   ∑ᵢ₌₁ⁿ i", "• a₁ und b₂"]
+
+
+def test_footnotes_have_small_numbers() -> None:
+    assert show("It is so.[^1] And so.[^note]\n\n[^1]: Because.", 60) == ["It is so.¹ And so.[note]", "", "¹: Because."]
 
 
 def test_entities_cannot_smuggle_controls() -> None:

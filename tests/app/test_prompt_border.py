@@ -46,6 +46,18 @@ async def test_a_text_that_is_too_long_for_the_context_is_told_before_it_is_sent
         await person.wait_for(lambda: " of 256 tokens" in below(person))
 
 
+async def test_it_says_what_is_left_of_the_context_and_when_that_is_too_little(start: StartApp) -> None:
+    async with start(load={"n_ctx": 256}) as person:
+        await person.ask("hello")
+        n_used = person.app.controller.context.n_used
+        await person.type("ping ping")
+        await person.wait_for(lambda: " left" in below(person))
+        n_written = int(below(person).split("  ")[1].split()[0])
+        assert f"{n_written} tokens · {256 - n_used - n_written} left" in below(person)
+        await person.type(" ping" * ((256 - n_used) * 2 // n_written + 2))
+        await person.wait_for(lambda: " too many" in below(person))
+
+
 async def test_a_very_long_text_is_counted_in_part(start: StartApp) -> None:
     async with start(load={"n_ctx": 200_000}) as person:
         prompt(person).set_text("ping " * 12_000)

@@ -6,6 +6,7 @@ usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE]]
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ class Way:
     def __init__(self, model: Path, draft: Path | None, costs: tuple[float, ...], device: str) -> None:
         self._model, self._draft, self._costs = model, draft, costs
         self._devices = (device,) if device else ()
-        self.n_drafted = self.n_accepted = 0
+        self.n_drafted = self.n_accepted = self.n_failed = 0
 
     def chat(self, n_ctx: int = 1024, **settings: Any) -> Chat:
         """A new session."""
@@ -78,6 +79,7 @@ class Way:
                 told[1] = event.stop
                 self.n_drafted += event.timings.n_drafted
                 self.n_accepted += event.timings.n_accepted
+                self.n_failed += event.draft_failed
 
         chat.generate(msgspec.structs.replace(command, **how), hear)
         self.abort.clear()
@@ -128,6 +130,17 @@ def stopped(way: Way) -> Any:
     return "".join(parts)[:150]
 
 
+def failing(way: Way) -> Any:
+    """Three answers, before the second of which the draft model begins to fail."""
+    chat, said = way.chat(), []
+    for text in ("Show a table", "Show it again", "Show a table"):
+        said.append(way.ask(chat, user(text)))
+        if chat.session.draft is not None:
+            chat.session.draft.state.decode = ctypes.cast(_FAILS, ctypes.c_void_p).value
+    return said
+
+
+_FAILS = ctypes.CFUNCTYPE(ctypes.c_int32)(lambda: 1)
 CASES: tuple[Callable[[Way], Any], ...] = (conversation, thinking_budget, overflow, stopped)
 
 
@@ -145,6 +158,10 @@ def main(model: Path, draft: Path | None = None, device: str = "") -> None:
         for name, (beside, costs) in ways.items():
             way = Way(model, beside, costs, device)
             told[f"{case.__name__} {name}"] = [case(way), way.n_drafted, way.n_accepted]
+    if draft is not None and not device:
+        for name in ("plain", "draft model"):
+            way = Way(model, *ways[name], device)
+            told[f"failing {name}"] = [failing(way), way.n_failed]
     print(json.dumps(told))
 
 

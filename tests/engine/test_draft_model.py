@@ -55,6 +55,8 @@ def test_answers_are_the_same_with_a_draft_model_and_without() -> None:
             same, n_drafted, n_accepted = told[f"{case} {way}"]
             assert same == said, (case, way)
             assert n_drafted >= n_accepted > 0, (case, way)
+    # One that fails is told once, and costs no answer.
+    assert told["failing plain"][1] == 0 and told["failing draft model"] == [told["failing plain"][0], 1]
 
 
 @needs_compiler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,24 @@ def test_a_folder_is_listed_without_what_is_ignored_or_no_text(folder: Path) -> 
     assert listing.is_whole and listing.files[0].n_bytes == 14
     # What the repository above ignores holds below it.
     assert [file.name for file in list_folder(folder / "src").files] == ["lib/y.log", "main.py"]
+
+
+def test_a_folder_without_end_and_names_that_are_no_text_are_no_trouble(folder: Path) -> None:
+    deep = folder / "deep"
+    for _ in range(120):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    (deep / "found.txt").write_text("never")
+    (folder / "src" / os.fsdecode(b"caf\xe9.txt")).write_text("latin")
+    listing = list_folder(folder / "deep")
+    assert listing.files == () and not listing.is_whole
+    assert [file.name for file in list_folder(folder / "src").files] == ["lib/util.py", "main.py"]
+    assert [offer.name for offer in offers("src/", folder)] == ["lib/", "main.py"]
+    here = folder / os.fsdecode(b"caf\xe9")
+    here.mkdir()
+    (here / "a.txt").write_text("a")
+    (one,) = Gathering(here).gather("@a.txt")
+    assert one.files[0].path.endswith("/caf?/a.txt") and one.files[0].path.encode()
 
 
 def test_the_files_of_a_prompt_are_read_once_each(folder: Path) -> None:

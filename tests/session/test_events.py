@@ -79,6 +79,7 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     events.AnswerRecast(turn_id="a"),
     events.AnswerPaused(turn_id="a"),
     events.AnswerEnded(turn=TURN),
+    events.DraftModelLeftOut(why="It has another vocabulary."),
     events.TuningOffered(name="a", seconds=110.0),
     events.OddsTold(turn_id="a", tokens=(TokenOdds(text="é", p=0.5, others=(("é", 0.5),)),)),
     events.AnswerRefused(info=ErrorInfo(kind="context_overflow", detail="", n_prompt=90, n_ctx=64, n_drop=2)),

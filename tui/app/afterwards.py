@@ -8,6 +8,7 @@ def import_what_comes() -> None:
     thread."""
     import tui.app.markdown.stream
     import tui.app.screens.picker
+    import tui.files.gathering
     import tui.models.library
     import tui.planning.drafts
     import tui.planning.guardrail

@@ -25,6 +25,7 @@ from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
+from tui.app.answer_notice import AnswerNotice
 from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
@@ -102,6 +103,13 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller: Session = new_session(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         self.controller.listen(self._hear)
+        notice = AnswerNotice(
+            settings.ui,
+            conversation=lambda: self.controller.conversation,
+            is_looked_at=lambda: self.app_focus,
+            send=self.copier.write_to_terminal,
+        )
+        self.controller.listen(notice.hear)
         bind(self, keymap, "app")
         configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()

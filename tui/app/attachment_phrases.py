@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tui.base import format
 from tui.base.text import one_line
 from tui.files.attachment import Attachment
-from tui.files.gathering import Gathered
 from tui.words import tr, trn
+
+if TYPE_CHECKING:
+    from tui.files.gathering import Gathered
 
 _PLAIN = ("utf-8", "pdf", "docx")
 """Of which nobody needs to be told how they were read."""

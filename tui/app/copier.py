@@ -29,14 +29,15 @@ class Copier:
         text = clean(text)
         self._app._clipboard = text  # what ctrl+v puts in; Textual sets it only where it copies by itself
         try:
-            result = await copy(text, self._settings.clipboard, write_terminal=self._write_to_terminal)
+            result = await copy(text, self._settings.clipboard, write_terminal=self.write_to_terminal)
         except CopyError as error:
             tell(self._app, str(error), bad=True)
         else:
             told = phrases.copied(len(text), result.place, result.detail)
             tell(self._app, phrases.with_harmless(told, n_harmful), bad=bool(n_harmful))
 
-    def _write_to_terminal(self, sequence: str) -> None:
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send what is not to be seen, past the screen."""
         driver = self._app._driver
         if isinstance(driver, TerminalDriver):
             driver.send(sequence)  # which is not dropped with the frames

@@ -6,12 +6,21 @@ from tui.app.bindings import Keymap
 from tui.app.phrases import card_choices
 from tui.app.widgets.transcript_entries import Card
 from tui.base import format
-from tui.words import mark, tr
+from tui.words import mark, tr, trn
 
 IS_BACK = mark("The line to the background is there again.")
 KEYS_TAKEN = mark("Another window goes on with this session. What you send or choose here takes it back.")
 STILL_WRITING = mark("An answer is being written: choose something else when it has ended.")
 GOES_ON = mark("The session goes on in the background: `llmtui` comes back to it, `llmtui stop` ends it.")
+
+
+def turn_awaited(n_before: int) -> str:
+    """Others that share the engine are answered first."""
+    return trn(
+        "Another session is answered first. Yours is next.",
+        "{n} other sessions are answered first. Then it is your turn.",
+        n_before,
+    )
 
 
 def no_host(why: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tui.chat.store import Store
@@ -11,7 +12,7 @@ from tui.config.state import StateStore
 from tui.session.interface import Session
 
 if TYPE_CHECKING:
-    from tui.host.remote_line import Line
+    from tui.host.remote_line import Line, Reached
 
 
 def new_session(settings: Settings, state: StateStore, store: Store, options: AppOptions) -> Session:
@@ -20,16 +21,25 @@ def new_session(settings: Settings, state: StateStore, store: Store, options: Ap
     is_usual = options.settings_file is None and not options.software_vulkan and not options.monitor
     if is_wanted and is_usual:
         from tui.host.remote_session import RemoteSession
-        from tui.host.session_here import session_here
 
-        async def reach(*, is_made: bool) -> Line | None:
-            from tui.host.client import reach
-
-            return await reach(is_made=is_made)
-
-        return RemoteSession(
-            settings, state, store, options, reach, is_separate=options.separate, otherwise=session_here(settings)
-        )
+        here = partial(_here, [], settings)
+        return RemoteSession(settings, state, store, options, _reach, is_separate=options.separate, otherwise=here)
     from tui.session.controller import Controller
 
     return Controller(settings, state, store, options)
+
+
+async def _reach(*, is_made: bool) -> Line | None:
+    """A line to the host of this machine. What that takes is imported after the first paint."""
+    from tui.host.client import reach
+
+    return await reach(is_made=is_made)
+
+
+async def _here(begun: list[Reached], settings: Settings, *, is_made: bool) -> Line | None:
+    """A line to a session of this process."""
+    from tui.host.session_here import session_here
+
+    if not begun:
+        begun.append(session_here(settings))
+    return await begun[0](is_made=is_made)

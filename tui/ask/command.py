@@ -41,6 +41,8 @@ from tui.words import language, tr
 
 _STOP_S, _END_S = 10.0, 1.0
 """How long an answer may take to stop, and a session to end, after an interruption."""
+_PATIENCE_S = 1.0
+"""After so long it says that it waits for the end of what is piped in."""
 _READ_S = 0.5
 """How long whoever reads may take for the last words of an answer that was interrupted."""
 
@@ -139,7 +141,13 @@ class _Ask:
         if sys.stdin is not None and not sys.stdin.isatty():
             descriptor = sys.stdin.fileno()
             self._line.put(tr("reading what is piped in"))
-            piped = await aside(lambda: read_piped(descriptor))
+            reading = asyncio.ensure_future(aside(lambda: read_piped(descriptor)))
+            try:
+                if not (await asyncio.wait([reading], timeout=_PATIENCE_S))[0]:
+                    self._line.put(tr("waiting for the end of what is piped in; </dev/null pipes nothing"))
+                piped = await reading
+            finally:
+                reading.cancel()
             self._line.clear()
         return encodable(prompt_of(self._options.question, piped, bool(self._options.files)))
 

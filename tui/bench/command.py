@@ -15,7 +15,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
 from tui.base.terminal_style import page, takes_colours
 from tui.bench import picture, render
-from tui.bench.guard import CannotBeLoaded, NotMeasured, others_to_measure, settle
+from tui.bench.guard import CannotBeLoaded, NotMeasured, TooLittleMemory, others_to_measure, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.progress import describe
@@ -189,7 +189,16 @@ class _Bench:
                 job = msgspec.structs.replace(job, settings=settings)
                 try:
                     _has_room(job, self._kind.room)
-                    job = await settle(self._options, job, self._kind.room, devices, memory, planner)
+                    try:
+                        job = await settle(self._options, job, self._kind.room, devices, memory, planner)
+                    except TooLittleMemory:
+                        from tui.host.client import make_room
+
+                        if not (name := await make_room()):
+                            raise
+                        say(tr("{model}, which was loaded in the background, is unloaded to make room.", model=name))
+                        memory = await read_memory(devices, self._settings.memory)
+                        job = await settle(self._options, job, self._kind.room, devices, memory, planner)
                 except NotMeasured as error:
                     if self._is_one:
                         raise

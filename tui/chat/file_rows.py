@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable
 
@@ -15,6 +14,10 @@ from tui.files.attachment import Attachment
 
 def insert_files(connection: sqlite3.Connection, turn: Turn) -> None:
     """Save the files of a prompt that was saved just now."""
+    if not turn.files:
+        return
+    import hashlib  # takes time that the first paint does not have
+
     for file in turn.files:
         text = encodable(file.text)
         digest = hashlib.sha256(text.encode()).hexdigest()

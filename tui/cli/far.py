@@ -36,7 +36,7 @@ def run_there(arguments: argparse.Namespace, given_words: Sequence[str]) -> int:
     """Have these words carried out there; the exit code, which is that of the llmtui there where ssh reached it."""
     far = far_of(arguments)
     try:
-        command = asyncio.run(far.command(*_without_host(given_words), first=_SAY_MARK))
+        command = asyncio.run(far.command(*without_host(given_words), first=_SAY_MARK))
     except HostProblem as error:
         say_error(str(error))
         return ExitCode.ENGINE
@@ -65,7 +65,8 @@ def _pass_on(there: IO[bytes]) -> None:
         rest = b""
 
 
-def _without_host(given_words: Sequence[str]) -> list[str]:
+def without_host(given_words: Sequence[str]) -> list[str]:
+    """What is left for the other machine."""
     left, words = list[str](), iter(given_words)
     for word in words:
         if word == "--host":

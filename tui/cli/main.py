@@ -139,6 +139,10 @@ def _carry_out(name: str, given_words: Sequence[str], homeless: str) -> int:
         from tui.cli.command_runs import run_command
 
         return run_command(name, arguments, given_words, command.see_help)
+    if arguments.host is not None and (arguments.locate or arguments.devices or is_bench(command.given(arguments))):
+        from tui.cli.far import run_there
+
+        return run_there(arguments, given_words)
     if arguments.locate:
         from tui.cli.info import print_locations
 
@@ -153,7 +157,7 @@ def _carry_out(name: str, given_words: Sequence[str], homeless: str) -> int:
     given = command.given(arguments)
     check(given, given_words)
     if not is_bench(given):
-        return _app(arguments)
+        return _app(arguments, given_words)
     from tui.cli.bench_arguments import run_bench
     from tui.cli.named_model import NoSuchModel
 
@@ -172,7 +176,7 @@ def _parser_of(name: str) -> CommandLine:
     return command_parser(name)
 
 
-def _app(arguments: argparse.Namespace) -> int:
+def _app(arguments: argparse.Namespace, given_words: Sequence[str]) -> int:
     if arguments.json:
         raise CommandLineError(tr("--json needs --bench, --history, --devices or --locate."))
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
@@ -192,6 +196,10 @@ def _app(arguments: argparse.Namespace) -> int:
                 "If it can, set TERM, for example to xterm-256color; --bench needs nothing of it."
             )
         )
+    if arguments.host is not None:
+        from tui.cli.far_app import app_there
+
+        return app_there(arguments, given_words)
     from pathlib import Path
 
     from tui.base.userpath import user_path

@@ -185,6 +185,7 @@ def parser() -> CommandLine:
     what.add_argument(
         "-m", "--model", dest="named", action="append", default=[], metavar="MODEL", help=tr("the same, as an option")
     )
+    add_host(what)
     parser.add_argument_group(tr("commands (llmtui COMMAND --help says more)"), listed_commands())
     _add_chat(parser)
     _add_tasks(parser)

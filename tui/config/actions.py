@@ -7,6 +7,7 @@ from tui.config.action import Action
 from tui.config.action import rows as _rows
 from tui.config.list_rows import CONVERSATION_LIST
 from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
+from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
 from tui.words import mark
 
 __all__ = ["ACTIONS", "BY_ID", "Action"]
@@ -149,49 +150,9 @@ ACTIONS: tuple[Action, ...] = (
         *SELECTED_MESSAGE,
     ),
     *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
-    *_rows(
-        mark("Prompt"),
-        "input",
-        ("send", mark("Send"), mark("Send the prompt, or have it wait until the model can answer."), "enter"),
-        ("newline", mark("New line"), mark("Start a new line."), "ctrl+j alt+enter shift+enter"),
-        ("undo", mark("Undo"), mark("Undo the last change of the prompt."), "ctrl+underscore"),
-        (
-            "history_previous",
-            mark("Recall earlier prompt"),
-            mark("The prompt before, or one that waits, when the cursor is in the first line."),
-            "up",
-        ),
-        (
-            "history_next",
-            mark("Recall later prompt"),
-            mark("The prompt after, when the cursor is in the last line."),
-            "down",
-        ),
-    ),
-    *_rows(
-        mark("Prompt"),
-        "chat",
-        (
-            "find_prompt",
-            mark("Find prompt"),
-            mark("Search the prompts of all conversations, and take one again."),
-            "alt+h ctrl+circumflex_accent",
-        ),
-        (
-            "edit_outside",
-            mark("Write in editor"),
-            mark("Write the prompt in the editor that VISUAL or EDITOR names."),
-            "alt+e ctrl+right_square_bracket",
-        ),
-    ),
-    *_rows(
-        mark("Completion"),
-        "completion",
-        ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
-        ("complete_next", mark("Go to next"), mark("Highlight the next one."), "down"),
-        ("complete_previous", mark("Go to previous"), mark("Highlight the one before."), "up"),
-        ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
-    ),
+    *_rows(mark("Prompt"), "input", *PROMPT),
+    *_rows(mark("Prompt"), "chat", *PROMPT_OUTSIDE),
+    *_rows(mark("Completion"), "completion", *COMPLETION),
     *_rows(
         mark("After a failure"),
         "card",
@@ -251,13 +212,7 @@ ACTIONS: tuple[Action, ...] = (
         "list",
         ("list_choose", mark("Choose"), mark("Choose the highlighted entry."), "enter", "footer"),
     ),
-    *_rows(
-        mark("Files of a folder"),
-        "folder",
-        ("folder_take", mark("Attach"), mark("Mention the chosen files in the prompt."), "enter", "footer"),
-        ("folder_toggle", mark("Choose"), mark("Choose the highlighted file, or leave it out."), "f2", "footer"),
-        ("folder_all", mark("Choose all"), mark("Choose all that are shown, or none."), "f3", "footer"),
-    ),
+    *_rows(mark("Files of a folder"), "folder", *FOLDER),
     *_rows(
         mark("Model picker"),
         "picker",

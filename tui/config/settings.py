@@ -171,6 +171,11 @@ class UiSettings(Section, frozen=True):
     """Show what a model thought folded to one line."""
     confirm_quit: bool = True
     """Ask before quitting while an answer is being written."""
+    notify: Literal["auto", "osc9", "osc777", "bell", "off"] = "auto"
+    """How to tell that a long answer is done while the terminal has not the focus: by its notification (OSC 9 or OSC
+    777), its bell, by what it is known to have ("auto"), or not at all."""
+    notify_after: Annotated[float, Meta(ge=0.0, le=86400.0)] = 10.0
+    """Only of answers that took so many seconds."""
     clipboard: Literal["auto", "osc52", "tmux", "local", "file"] = "auto"
     """How text is copied: through the terminal (OSC 52), tmux, a local tool, a file, or whatever works ("auto")."""
 

@@ -341,6 +341,7 @@ class AnswerInProgress:
                 ),
                 n_used=len(self._cache.cached),
                 n_ctx=self._session.n_ctx,
+                draft_failed=self._session.draft is not None and self._session.draft.has_failed_since(),
                 is_loop=self._repetition.is_loop,
                 is_incomplete=is_incomplete,
                 thinking_cut=self._thinking_cut,

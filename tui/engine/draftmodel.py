@@ -63,6 +63,7 @@ class DraftModel:
         self.path, self._abort = path, abort
         self._model: int | None = None
         self._context: int | None = None
+        self._was_off = False
         self._keep: list[object] = []
         try:
             self._load(path, draft_settings(settings))
@@ -176,6 +177,11 @@ class DraftModel:
         finally:
             self.forget_from(self.state.n_held)
         return time.perf_counter() - started
+
+    def has_failed_since(self) -> bool:
+        """Whether it has failed since this was asked last."""
+        was_off, self._was_off = self._was_off, bool(self.state.is_off)
+        return self._was_off and not was_off
 
     @property
     def context(self) -> int | None:

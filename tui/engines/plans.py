@@ -88,6 +88,8 @@ class DryRunPlanner:
         from tui.planning.draftload import draft_info, draft_path
         from tui.planning.formula import estimate, exactly
 
+        if (draft := draft_path(settings)) is not None:
+            await asyncio.to_thread(draft_info, draft)  # which is known then
         formula = estimate(info, settings, device_free)
         key = _key(path, settings, device_free or {})
         if (plan := self._plans.get(key)) is not None:
@@ -100,7 +102,6 @@ class DryRunPlanner:
         answer = await self._ask(key, path, settings, free if any(free) else [])
         if answer is None:
             return formula
-        draft = draft_path(settings)
         beside = draft_info(draft) if draft is not None else None
         tied = info.tied_bytes + (beside.tied_bytes if beside is not None else 0)
         plan = self._cross_checked(key[0], formula, exactly(formula, answer.placed, answer.n_ctx), tied)

@@ -30,6 +30,7 @@ _MOST_RULES = 2_000
 _MOST_RULE_CHARS = 200
 _MOST_IGNORE_BYTES = 1 << 20
 _MOST_PARENTS = 20
+_MOST_DEPTH = 40
 
 
 class FolderFile(msgspec.Struct, frozen=True):
@@ -79,8 +80,11 @@ class _Walk:
         self._n_entries = self._n_files = 0
         self._until = time.monotonic() + MOST_S
 
-    def files(self, folder: Path, within: str, rules: _Rules) -> Iterator[FolderFile]:
+    def files(self, folder: Path, within: str, rules: _Rules, depth: int = 0) -> Iterator[FolderFile]:
         """Those of one folder, and of those below it."""
+        if depth > _MOST_DEPTH:
+            self.is_whole = False
+            return
         rules = (*rules, *_rules_of(folder))
         try:
             with os.scandir(folder) as entries:
@@ -89,11 +93,15 @@ class _Walk:
             return
         for entry in found:
             name = f"{within}{entry.name}"
-            if entry.name.startswith(".") or _is_ignored(rules, Path(entry.path), entry.is_dir(follow_symlinks=False)):
+            if (
+                entry.name.startswith(".")
+                or not _is_text(entry.name)
+                or _is_ignored(rules, Path(entry.path), entry.is_dir(follow_symlinks=False))
+            ):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _LEFT_OUT:
-                    yield from self.files(Path(entry.path), f"{name}/", rules)
+                    yield from self.files(Path(entry.path), f"{name}/", rules, depth + 1)
             elif (n_bytes := _size_of_text(entry)) is not None:
                 self._n_files += 1
                 if self._n_files > MOST_FILES:
@@ -108,6 +116,15 @@ class _Walk:
                 self.is_whole = False
                 return
             yield entry
+
+
+def _is_text(name: str) -> bool:
+    """Whether the bytes of a name are text, so that it can be written."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size_of_text(entry: os.DirEntry[str]) -> int | None:
@@ -187,10 +204,11 @@ def offers(written: str, folder: Path) -> tuple[Offer, ...]:
 
 
 def _offer(entry: os.DirEntry[str], above: str) -> Offer | None:
+    if not _is_text(entry.name):
+        return None
     try:
-        entry.name.encode()
         if entry.is_dir():
             return Offer(f"{above}{entry.name}/", f"{entry.name}/", is_folder=True)
         return Offer(f"{above}{entry.name}", entry.name, entry.stat().st_size) if entry.is_file() else None
-    except (OSError, UnicodeEncodeError):
+    except OSError:
         return None

@@ -16,8 +16,8 @@ from tui.files.mentions import Mention, mentions, named_by
 from tui.files.reading import MOST_BYTES, Unreadable, read_attachment, too_much
 from tui.words.later import later
 
-_KEPT = 64
-"""Files whose text is kept, so that they are not read again while more is written."""
+_KEPT_CHARS = 2 * MOST_BYTES
+"""Of files that were read last, kept so that they are not read again while more is written."""
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ class Gathering:
         elif len(kept.text) > left:
             raise too_much(left)
         self._kept[key] = kept
-        while len(self._kept) > _KEPT:
+        while sum(len(file.text) for file in self._kept.values()) > _KEPT_CHARS:
             del self._kept[next(iter(self._kept))]
         return kept
 

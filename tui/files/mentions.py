@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +70,8 @@ def dropped(text: str, folder: Path) -> str | None:
 
 
 def _words(text: str) -> list[str]:
+    import shlex  # takes time that the first paint does not have
+
     try:
         return shlex.split(text)
     except ValueError:  # a quote without its end
@@ -105,7 +106,7 @@ class Named(NamedTuple):
 def named_by(mention: Mention, folder: Path) -> Named | None:
     """What a mention names: a file or folder that is there, relative to `folder`; None for none. What stands behind the
     path without a blank is no part of it, unless there is such a file. Blocking."""
-    for written in _readings(mention):
+    for written in readings(mention):
         path = folder / user_path(written)
         try:
             if path.exists():
@@ -115,8 +116,8 @@ def named_by(mention: Mention, folder: Path) -> Named | None:
     return None
 
 
-def _readings(mention: Mention) -> Iterator[str]:
-    """What may be the path, the longest first."""
+def readings(mention: Mention) -> Iterator[str]:
+    """What may be the path, the longest first: what stands behind it without a blank may be none of it."""
     yield mention.written
     if mention.is_quoted:
         return

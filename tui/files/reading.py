@@ -66,13 +66,18 @@ def read_attachment(path: Path, name: str, most_bytes: int = MOST_BYTES) -> Atta
         raise _unread(error, most_bytes) from error
     text, encoding = _words_of(data, kind, most_bytes) if kind else text_of(data)
     return Attachment(
-        name=name,
-        path=os.path.abspath(path),  # noqa: PTH100 - without following links
+        name=_encodable(name),
+        path=_encodable(os.path.abspath(path)),  # noqa: PTH100 - without following links
         text=text,
         n_bytes=len(data),
         modified_at=about.st_mtime,
         encoding=encoding,
     )
+
+
+def _encodable(path: str) -> str:
+    """A path that can be saved and sent, also where its bytes are no text: it then names nothing."""
+    return path.encode("utf-8", "replace").decode()
 
 
 def text_of(data: bytes) -> Decoded:

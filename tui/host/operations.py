@@ -7,6 +7,7 @@ A new operation touches three places: a record here, a function in `served.py`, 
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -266,8 +267,6 @@ def error_of(problem: Problem) -> Exception:
 # As bytes -------------------------------------------------------------------------------------------------------------
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_OPERATIONS = msgspec.json.Decoder(AnyOperation, dec_hook=from_text)
-_PROBLEMS = msgspec.json.Decoder(Problem)
 
 
 def encode(value: object) -> bytes:
@@ -277,8 +276,14 @@ def encode(value: object) -> bytes:
 
 def operation_of(data: bytes) -> AnyOperation:
     """Raises `msgspec.MsgspecError`."""
-    operation: AnyOperation = _OPERATIONS.decode(data)
+    operation: AnyOperation = _operations().decode(data)
     return operation
+
+
+@cache
+def _operations() -> msgspec.json.Decoder[Any]:
+    """Made when it is wanted: who asks needs none."""
+    return msgspec.json.Decoder(AnyOperation, dec_hook=from_text)
 
 
 def result_of(operation: Operation[ResultT], data: bytes) -> ResultT:
@@ -289,7 +294,7 @@ def result_of(operation: Operation[ResultT], data: bytes) -> ResultT:
 
 def read_problem(data: bytes) -> Problem:
     """Raises `msgspec.MsgspecError`."""
-    problem: Problem = _PROBLEMS.decode(data)
+    problem: Problem = msgspec.json.decode(data, type=Problem)
     return problem
 
 

@@ -62,9 +62,11 @@ class Far(msgspec.Struct, frozen=True, kw_only=True):
             target=self.target,
         )
 
-    async def command(self, *arguments: str, may_ask: bool = True, first: str = "") -> list[str]:
-        """What runs llmtui with these arguments there, after the shell's command `first`. Without `may_ask` ssh asks
-        for no password. Raises `HostProblem` where there is no ssh."""
+    async def command(
+        self, *arguments: str, may_ask: bool = True, first: str = "", on_terminal: bool = False
+    ) -> list[str]:
+        """What runs llmtui with these arguments there, after the shell's command `first`, and with a terminal if so.
+        Without `may_ask` ssh asks for no password. Raises `HostProblem` where there is no ssh."""
         if shutil.which(self.program[0]) is None:
             raise HostProblem(
                 tr(
@@ -74,7 +76,15 @@ class Far(msgspec.Struct, frozen=True, kw_only=True):
                 )
             )
         options = [*(await self._alive()), *(() if may_ask else _NO_PROMPTS)]
-        return [*_UNINTERRUPTED, *self.program, "-T", *options, "--", self.target, self._words(arguments, first)]
+        return [
+            *_UNINTERRUPTED,
+            *self.program,
+            "-t" if on_terminal else "-T",
+            *options,
+            "--",
+            self.target,
+            self._words(arguments, first),
+        ]
 
     def _words(self, arguments: Sequence[str], first: str) -> str:
         """For the shell there, whichever that is; such a shell often has no `~/.local/bin`."""

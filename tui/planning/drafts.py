@@ -13,7 +13,7 @@ from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.models.samevocab import MOST_MORE, same_vocabulary
-from tui.planning.draftload import AUTO, OFF, cuts_by_a_token, takes_drafts
+from tui.planning.draftload import AUTO, OFF, cuts_by_a_token, draft_info, takes_drafts
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import Others
 
@@ -46,7 +46,10 @@ def suitable(path: Path, info: ModelInfo, models: Iterable[LibraryModel]) -> lis
         and abs(model.info.n_vocab - info.n_vocab) <= MOST_MORE  # else no header is read for it
     ]
     small.sort(key=lambda one: read_bytes(one.info))
-    return [model for model in small if same_vocabulary(path, model.path)]
+    found = [model for model in small if same_vocabulary(path, model.path)]
+    for model in found:
+        draft_info(model.path)  # so that no plan with it reads its header on the event loop
+    return found
 
 
 async def drafts_for(model: LibraryModel, others: Others) -> list[LibraryModel]:

@@ -205,6 +205,8 @@ class Done(Event, frozen=True):
     """The answer ended before it was what `Generate.answer_format` asks for."""
     thinking_cut: bool = False
     """The thought was ended by `Generate.thinking_budget`."""
+    draft_failed: bool = False
+    """The draft model has failed, and nothing more is asked of it; told once for each load."""
 
 
 class Counted(Event, frozen=True):

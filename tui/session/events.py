@@ -261,6 +261,13 @@ class AnswerEnded(SessionEvent, frozen=True):
     """The answer as it is saved, with why it ended."""
 
 
+class DraftModelLeftOut(SessionEvent, frozen=True):
+    """The model answers without a draft model that it was to have."""
+
+    why: str = ""
+    """A sentence; empty where the draft model failed in the middle of an answer."""
+
+
 class TuningOffered(SessionEvent, frozen=True):
     """A model has given its first longer answer, and nobody has looked for the fastest settings for it."""
 
@@ -401,7 +408,7 @@ AnySessionEvent = (
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | OddsTold | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
-    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
+    | DraftModelLeftOut | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The same of the draft model: its path, or "off"."""
     chat_format: ChatOverrides | None = None
     """Chat template and stop strings; None takes those of the command line."""
+    is_fitted: bool = False
+    """Layers and experts were placed where they are fastest, of all that fits."""
     asked_at: float = msgspec.field(default_factory=time.perf_counter)
     """When it was decided on, by `time.perf_counter`."""
 
@@ -103,3 +105,4 @@ class InUse(msgspec.Struct, frozen=True, kw_only=True):
     """None where nothing was loaded yet."""
     chat_format: ChatOverrides | None = None
     info: ModelInfo | None = None
+    is_fitted: bool = False

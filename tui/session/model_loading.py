@@ -21,7 +21,15 @@ from tui.protocol.records import Device, LoadSettings
 from tui.session.context_keeper import ContextKeeper
 from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
-from tui.session.events import AnySessionEvent, EngineLost, LoadAdvanced, LoadFailed, ModelLoaded, ModelReloaded
+from tui.session.events import (
+    AnySessionEvent,
+    DraftModelLeftOut,
+    EngineLost,
+    LoadAdvanced,
+    LoadFailed,
+    ModelLoaded,
+    ModelReloaded,
+)
 from tui.session.load_order import LoadOrder
 from tui.session.loads import InUse, LastLoaded, LoadRequest, Reload
 from tui.session.speed import PrefillSpeeds
@@ -62,7 +70,9 @@ class ModelLoading:
         """How the model is called on the screen and in saved answers."""
         self.chat_format: ChatOverrides | None = None
         """As the `LoadRequest` of what is loaded had it."""
-        self.choice = first_choice
+        self.is_fitted = False
+        """The same of `LoadRequest.is_fitted`."""
+        self.choice, self._default_draft = first_choice, first_choice.model_draft
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: ChosenLoad | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
@@ -111,6 +121,7 @@ class ModelLoading:
             without_draft = msgspec.structs.replace(settings, model_draft="off")
             settings = msgspec.structs.replace(settings, model_draft=request.model_draft)
         try:
+            settings = await self._without_wrong_draft(request, settings)
             before = await self._engine.settled()
             if before is not None and (self._last is None or before is not self._last.loaded):
                 self._note(before, *asked_before)  # complete before its cancel came, and nobody waited for it
@@ -143,9 +154,10 @@ class ModelLoading:
         if not same:
             # Until the conversation is counted in the tokens of this model.
             self._meter.forget()
-        self.chat_format = request.chat_format
+        self.chat_format, self.is_fitted = request.chat_format, request.is_fitted
         again = LoadRequest.again(request.path, request.choice, request.name, loaded)
-        self._own = msgspec.structs.replace(again, chat_format=request.chat_format), loaded.n_ctx
+        again = msgspec.structs.replace(again, chat_format=request.chat_format, is_fitted=request.is_fitted)
+        self._own = again, loaded.n_ctx
         self._is_loaded(loaded)
         if not self._is_paused():
             if before is not None and same:
@@ -159,6 +171,19 @@ class ModelLoading:
             await self._remembered.remember_load(request.path, request.choice)
         else:
             self._remembered.update(last_model=str(request.path))
+
+    async def _without_wrong_draft(self, request: LoadRequest, settings: LoadSettings) -> LoadSettings:
+        """The user's file names one draft model for all models: where it does not go with this one, it is left out, and
+        that is said. One that was chosen for this model is refused by the engine."""
+        from tui.planning.draftload import OFF, draft_path, why_no_draft
+
+        draft = draft_path(settings)
+        if draft is None or request.remember or request.choice.model_draft != self._default_draft:
+            return settings
+        if (why := await asyncio.to_thread(why_no_draft, request.path, draft)) is None:
+            return settings
+        self._tell(DraftModelLeftOut(why=str(why)))
+        return msgspec.structs.replace(settings, model_draft=OFF)
 
     async def restart(self, changes: dict[str, Any]) -> None:
         """A new engine with the same model. `changes` are made to the load settings, after a death to those that it
@@ -209,7 +234,11 @@ class ModelLoading:
         """What the others are to know, once a load is over."""
         is_there = self._last is not None and self._engine.loaded is self._last.loaded
         return InUse(
-            devices=self.devices, last=self._last if is_there else None, chat_format=self.chat_format, info=self.info
+            devices=self.devices,
+            last=self._last if is_there else None,
+            chat_format=self.chat_format,
+            info=self.info,
+            is_fitted=self.is_fitted,
         )
 
     def loads_elsewhere(self) -> None:
@@ -222,7 +251,7 @@ class ModelLoading:
         self.devices = now.devices
         loaded = self._engine.loaded
         if now.last is not None and loaded is now.last.loaded:
-            last, self.chat_format = now.last, now.chat_format
+            last, self.chat_format, self.is_fitted = now.last, now.chat_format, now.is_fitted
             self.path, self.choice, self.name = last.path, last.choice, last.name
             if now.info is not None:
                 self.headers[loaded.path] = now.info

@@ -25,6 +25,7 @@ from tui.session.events import (
     AnswerRecast,
     AnySessionEvent,
     ContextUsed,
+    DraftModelLeftOut,
     ModelReloaded,
     OddsTold,
     PromptAdvanced,
@@ -117,6 +118,8 @@ class Writing:
                 self._opened.settle()
             self._finish(event.stop)
             self._tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx, **self._meter.parts))
+            if event.draft_failed:
+                self._tell(DraftModelLeftOut())
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
 

@@ -41,7 +41,9 @@ _STEP = 1024
 def is_loaded(controller: Controller, model: LibraryModel, question: Question) -> bool:
     """Whether the model is loaded in a way that suits the question: with what was given, and room for it."""
     loaded, now = controller.engine.loaded, controller.model
-    if loaded is None or loaded.path != str(model.path) or controller.phase != "ready" or question.fit:
+    if loaded is None or loaded.path != str(model.path) or controller.phase != "ready":
+        return False
+    if question.fit and not now.is_fitted:
         return False
     if (now.chat_format or ChatOverrides()) != question.chat_format:
         return False
@@ -84,6 +86,7 @@ async def settle(
             swa_full="on" if verdict.plan.swa_full else "off",
             model_draft=await auto_draft(confirmed, model, choice, library) if may_have_draft(choice, info) else OFF,
             chat_format=question.chat_format,
+            is_fitted=question.fit,
         )
 
     async def library() -> Sequence[LibraryModel]:

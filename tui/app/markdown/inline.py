@@ -1,5 +1,5 @@
 """Inline Markdown (emphasis, code, links, strikethrough) as runs of styled text. HTML but for line breaks stays
-literal, and TeX between dollars or `\\( \\)` as it is written."""
+literal; TeX between dollars or `\\( \\)` is made readable where that is known, and stays as it is written elsewhere."""
 
 from __future__ import annotations
 
@@ -28,13 +28,45 @@ _BR = re.compile(r"<br\s*(?:/\s*)?>", re.IGNORECASE)
 _MATH = re.compile(r"\\\(.{1,500}?\\\)|\\\[.{1,500}?\\\]|\$\$[^$\n]+\$\$|\$(?! )[^$\n`]*?[^\s$\\`]\$(?!\d)", re.DOTALL)
 
 
+_FORMULA = re.compile(r"\\[A-Za-z]|[\^_]|^[A-Za-z]'?$|^(?!\d)[^A-Za-z]*(?:[A-Za-z]{1,2}(?![A-Za-z])[^A-Za-z]*)+$")
+"""Marks of TeX, a letter, or letters alone or in pairs that do not begin with a number as a price does."""
+_FOOTNOTE = re.compile(r"\[\^([\w-]{1,20})\]")
+_SMALL_DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _math(state: StateInline, silent: bool) -> bool:
     """Inline rule that takes TeX out of Markdown's hands, so that its `_`, `*` and backslashes survive."""
     match = _MATH.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
     if not silent:
-        state.push("math", "", 0).content = match.group()
+        around = state.src[max(state.pos - 1, 0) : state.pos] + state.src[match.end() : match.end() + 1]
+        token = state.push("math", "", 0)
+        token.content, token.meta["is_word"] = match.group(), any(map(str.isalnum, around))
+    state.pos = match.end()
+    return True
+
+
+def formula(source: str, *, is_word: bool = False) -> str:
+    """A formula with its delimiters as it is read; as it is written where that is not known, or what stands between
+    single dollars, a price perhaps, is hardly one: not so with letters of a word around it (`is_word`)."""
+    if not source.startswith("$") or source.startswith("$$"):
+        inner = source[2:-2]
+    elif is_word or not _FORMULA.search(inner := source[1:-1]):
+        return source
+    from tui.app.markdown.tex import readable  # with the first formula
+
+    return readable(inner) or source
+
+
+def _footnote(state: StateInline, silent: bool) -> bool:
+    """Inline rule for the mark of a footnote, and of its text."""
+    match = _FOOTNOTE.match(state.src, state.pos, state.posMax)
+    if match is None:
+        return False
+    if not silent:
+        mark = match[1]
+        state.push("text", "", 0).content = mark.translate(_SMALL_DIGITS) if mark.isdecimal() else f"[{mark}]"
     state.pos = match.end()
     return True
 
@@ -106,6 +138,7 @@ def _parser() -> MarkdownIt:
     parser.enable("strikethrough").disable("html_inline")
     parser.inline.ruler.before("escape", "math", _math)
     parser.inline.ruler.before("autolink", "br", _line_break)
+    parser.inline.ruler.before("link", "footnote", _footnote)
     return parser
 
 
@@ -140,7 +173,9 @@ def _runs(tokens: list[Token], base: str) -> list[Run]:
     for token in tokens:
         kind = token.type
         style = "+".join(styles)
-        if kind == "text" or kind == "math":
+        if kind == "math":
+            runs.append((formula(token.content, is_word=token.meta["is_word"]), style))
+        elif kind == "text":
             runs += _plain(token.content, style, is_linked=bool(links))
         elif kind == "code_inline":
             runs.append((token.content, "+".join([*styles, "code"])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.app.markdown.blocks import Block
 from tui.app.markdown.code import LiveCode, highlight
-from tui.app.markdown.inline import close_open_marks, inline
+from tui.app.markdown.inline import close_open_marks, formula, inline
 from tui.app.markdown.syntax import TAB
 from tui.app.markdown.table import layout
 from tui.app.markdown.text import BLANK, GrowingText, Line, Run, fold, width_of, wrap_runs
@@ -12,6 +12,7 @@ from tui.app.markdown.text import BLANK, GrowingText, Line, Run, fold, width_of,
 MIN_WIDTH = 8
 """Text is never wrapped narrower, however deep it is nested: deeper levels lose their indent instead."""
 
+_DISPLAY = (("$$", "$$"), ("\\[", "\\]"))
 _QUOTE_BAR = ("▎ ", "quote.bar")
 
 
@@ -62,13 +63,26 @@ def _body(block: Block, width: int, live: Live | None) -> list[Line]:
     if block.kind == "rule":
         return [Line((("─" * width, "rule"),))]
     if block.kind == "verbatim":
-        runs: list[Run] = [(block.text, "verbatim")]
+        runs: list[Run] = [(_display(block), "verbatim")]
     else:
         if block.kind == "heading":
             base = f"h{min(block.level, 4)}"
         text = block.text if block.closed else close_open_marks(block.text)
         runs = inline(text, base)
     return [Line(tuple(row), joint=joint) for row, joint in wrap_runs(runs, width, growing=live.text if live else None)]
+
+
+def _display(block: Block) -> str:
+    """A formula that stands alone, readable once it is whole; what is none as it is."""
+    text = block.text.strip()
+    for opens, closes in _DISPLAY:
+        if block.closed and text.startswith(opens) and text.endswith(closes) and len(text) >= 4:
+            return formula(text) if (shown := formula(text)) == text else _indented(shown)
+    return block.text
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
 def _code(block: Block, width: int, live: Live | None) -> list[Line]:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,10 +17,11 @@ from tui.app.widgets.attached_files import AttachedFiles, AttachedRow, State
 from tui.app.widgets.prompt import Prompt
 from tui.chat.conversation import Turn
 from tui.files.attachment import Attachment, frame
-from tui.files.gathering import Gathered, Gathering, changed_of
-from tui.files.mentions import DROPPED_STARTS, MOST_DROPPED, dropped, mentions
 from tui.session.aside import aside
 from tui.session.interface import Session
+
+if TYPE_CHECKING:
+    from tui.files.gathering import Gathered, Gathering
 
 _KEPT_COUNTS = 512
 _LOOK_S = 0.5
@@ -31,14 +33,11 @@ class Attaching:
 
     def __init__(self, controller: Session, prompt: Prompt, shown: AttachedFiles, editing: Editing) -> None:
         self._controller, self._prompt, self._shown, self._editing = controller, prompt, shown, editing
-        self._gathering = Gathering(_here())
+        self.folder = _here()
+        """What paths are relative to: where llmtui was started."""
+        self._gathering: Gathering | None = None
         self._counts: dict[tuple[object, ...], int] = {}
         self._gathered: tuple[Gathered, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """What paths are relative to: where llmtui was started."""
-        return self._gathering.folder
 
     # While it is written ----------------------------------------------------------------------------------------------
 
@@ -55,6 +54,8 @@ class Attaching:
 
     async def as_mentions(self, pasted: str) -> str | None:
         """What was pasted, as mentions where it names files and nothing else, as what is dragged into a terminal."""
+        from tui.files.mentions import DROPPED_STARTS, MOST_DROPPED, dropped
+
         if len(pasted) > MOST_DROPPED or not pasted.lstrip().startswith(DROPPED_STARTS):
             return None
         try:
@@ -73,8 +74,10 @@ class Attaching:
 
     def take_away(self, name: str) -> None:
         """Take the mention of a file out of what is written."""
+        from tui.files.mentions import mentions, readings
+
         text = self._prompt.text
-        found = next((one for one in mentions(text) if one.written == name or one.written.startswith(name)), None)
+        found = next((one for one in mentions(text) if name in readings(one)), None)
         if found is not None:
             end = found.end + (text[found.end : found.end + 1] == " ")
             start, stop = _location(text, found.start), _location(text, end)
@@ -91,7 +94,7 @@ class Attaching:
         n_tokens = sum(file.n_tokens for file in files)
         is_too_long = n_left is not None and n_tokens > n_left
         total = ""
-        if len(files) > 1 or is_too_long:
+        if sum(bool(one.files) for one in found) > 1 or is_too_long:
             total = phrases.all_files(files, n_left if is_too_long else None)
         rows = [AttachedRow(one.name, phrases.gathered_note(one), _state(one)) for one in found]
         self._shown.show(rows, total, "full" if is_too_long else "muted")
@@ -110,9 +113,17 @@ class Attaching:
         they were; what the conversation has already is not given again."""
         if "@" not in text:
             return ()
-        found = await aside(partial(self._gathering.gather, text, known, but_folder_at=but_folder_at))
+        found = await aside(partial(self._gather, text, known, but_folder_at))
         said = self._said(replaces)
         return tuple(_without(one, said) for one in found)
+
+    def _gather(self, text: str, known: Sequence[Attachment], but_folder_at: int) -> tuple[Gathered, ...]:
+        """Blocking."""
+        from tui.files.gathering import Gathering  # takes time that the first paint does not have
+
+        if self._gathering is None:
+            self._gathering = Gathering(self.folder)
+        return self._gathering.gather(text, known, but_folder_at=but_folder_at)
 
     async def counted(self, found: tuple[Gathered, ...]) -> tuple[Gathered, ...]:
         """The same, each file with its tokens."""
@@ -139,6 +150,8 @@ class Attaching:
 
     async def changed(self, files: tuple[Attachment, ...]) -> tuple[tuple[Attachment, ...], tuple[Attachment, ...]]:
         """Which of these files say something else now, and which cannot be read."""
+        from tui.files.gathering import changed_of
+
         return await aside(partial(changed_of, files))
 
     def _said(self, replaces: str) -> tuple[Attachment, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,10 +17,11 @@ from tui.app.widgets.prompt import Prompt
 from tui.base import format
 from tui.base.text import one_line
 from tui.base.userpath import user_path
-from tui.files.folders import Offer, list_folder, offers
-from tui.files.mentions import mention_of, open_mention
 from tui.session.aside import aside
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.files.folders import Offer
 
 _MOST_LABEL = 40
 _ALL = "all"
@@ -90,6 +92,8 @@ class Completing:
 
     def take(self, completion: Completion | None = None) -> None:
         """Put what is highlighted, or this, in the place of the word."""
+        from tui.files.mentions import mention_of
+
         completion, word = completion or self._shown.item, self._word
         if completion is None or word is None:
             return
@@ -119,11 +123,17 @@ class Completing:
             name = before[1:]
             if name.replace("-", "").replace("_", "").isalnum() or not name:
                 return _Word("/", line, 0, column, name)
-        if "@" in before and (found := open_mention(before)) is not None:
+        if "@" not in before:
+            return None
+        from tui.files.mentions import open_mention  # takes time that the first paint does not have
+
+        if (found := open_mention(before)) is not None:
             return _Word("@", line, found[0], column, found[1])
         return None
 
     async def _look(self, word: _Word) -> None:
+        from tui.files.folders import offers
+
         found = await aside(partial(offers, word.written, self._attaching.folder))
         if word != self._word:
             return
@@ -158,6 +168,8 @@ class Completing:
     async def _choose(self, word: _Word) -> None:
         """Ask which files of a folder are meant, and mention them."""
         from tui.app.screens.folder_files import FolderFilesScreen
+        from tui.files.folders import list_folder
+        from tui.files.mentions import mention_of
 
         folder = self._attaching.folder / user_path(word.written)
         chosen = await self.flows.ask(

@@ -4,7 +4,6 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -29,11 +28,12 @@ from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.copying_as import CopyingAs
 from tui.app.screens.editing import Editing
 from tui.app.screens.finding_text import FindingText
-from tui.app.screens.flows import Flows, flow
+from tui.app.screens.flows import Flows
 from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
+from tui.app.screens.look_flows import LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -66,13 +66,13 @@ from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
 from tui.config import paths
 from tui.config.action import Action
-from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
+from tui.session.aside import aside
 from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
-from tui.words import LANGUAGES, Language, mark, tr, use
+from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
 BROAD_COLUMNS = 160
@@ -109,7 +109,7 @@ class MainScreen(Screen[None]):
         self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
         self.editing = editing = Editing(self.prompt, line, self.transcript)
         self.attaching = line.attaching = Attaching(controller, self.prompt, self._attached, editing)
-        self.commands = SlashCommands(self.prompt, Snippets(paths.snippets_dir()), keymap, self._is_live)
+        self.commands = SlashCommands(self.prompt, Snippets(paths.snippets_dir()), flows, self._is_live)
         self.completing = Completing(self.prompt, self._completions, self.attaching, self.commands, flows)
         self.prompt.completions, self.prompt.as_mentions = self.completing, self.attaching.as_mentions
         cards = Cards(controller, keymap, self.transcript, self.prompt)
@@ -169,7 +169,8 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        writing = self.sending, PromptFlows(controller, self.prompt, flows)
+        look = LookFlows(controller, settings, flows, self)
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -203,6 +204,7 @@ class MainScreen(Screen[None]):
         self.is_shown = True
         self.flows.start("begin", self._start.run)
         self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
+        self.flows.start("snippets", partial(aside, self.commands.read))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""
@@ -245,12 +247,8 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
-        wrong = self.commands.run(event.text)
-        if wrong is None:
+        if not self.commands.run(event.text):
             self.sending.send(event.text)
-        elif wrong:
-            self.prompt.put_before(event.text)
-            self.flows.tell(wrong, bad=True)
 
     def _is_live(self, action: Action) -> bool:
         return hasattr(self.app if action.scope == "app" else self, f"action_{action.id}")
@@ -284,7 +282,8 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Refused)
     def _refused(self) -> None:
-        self.sending.refuse()
+        if not self.commands.run(self.prompt.text):  # commands need no model
+            self.sending.refuse()
 
     @on(AttachedFiles.TakenAway)
     def _taken_away(self, event: AttachedFiles.TakenAway) -> None:
@@ -444,25 +443,6 @@ class MainScreen(Screen[None]):
         """Show the engine's log."""
         await self.app.run_action("log_view")
 
-    @flow("dialog")
-    async def action_language(self) -> None:
-        """Choose the language of the interface."""
-        from tui.app.screens.choice import Choice, ChoiceScreen
-
-        configured = self._settings.ui.language
-        choices = [
-            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG sets")),
-            *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
-        ]
-        current = self._controller.state.state.language or configured
-        chosen = await self.flows.ask(ChoiceScreen(tr("Language"), choices, self._keymap, current=current))
-        if chosen is None:
-            return
-        if self.speak(language_for(chosen, configured, os.environ)):
-            self._controller.remember(language=chosen)
-        else:
-            self.flows.tell(tr("This language is not installed. Run `make install` in llmtui's folder."), bad=True)
-
     def speak(self, language: Language) -> bool:
         """Say everything in this language from now on, what is on the screen already too. False, and it is English,
         when its texts are not there."""
@@ -481,24 +461,3 @@ class MainScreen(Screen[None]):
         for widget in self.query(LineWidget):
             widget.update_rows()
         return is_there
-
-    @flow("dialog")
-    async def action_theme(self) -> None:
-        """Choose a theme while seeing each of them."""
-        from tui.app.screens.choice import Choice, ChoiceScreen
-
-        app = self.app
-        choices = [
-            Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
-            for name, theme in sorted(app.available_themes.items(), key=lambda item: (not item[1].dark, item[0]))
-        ]
-
-        def preview(name: str) -> None:
-            app.theme = name
-
-        chosen = await self.flows.ask(
-            ChoiceScreen(tr("Theme"), choices, self._keymap, current=app.theme, on_highlight=preview)
-        )
-        if chosen is not None:
-            app.theme = chosen
-            self._controller.remember(theme=chosen)

@@ -16,7 +16,6 @@ from tui.app.widgets.transcript import Transcript
 from tui.app.widgets.transcript_entries import MOST_FILES
 from tui.chat.conversation import Turn, last_answer, unfinished_answer
 from tui.files.attachment import Attachment
-from tui.files.mentions import mention_of
 from tui.session.interface import Session
 from tui.words import tr
 
@@ -299,6 +298,8 @@ class MessageActions:
             return
         changed, gone = await self._attaching.changed(tuple(newest.values()))
         if changed:
+            from tui.files.mentions import mention_of
+
             self._prompt.put_before(" ".join(mention_of(file.name) for file in changed))
             self._prompt.focus()
         self.flows.tell(attachment_phrases.read_again(changed, gone, len(newest)), bad=bool(gone))

@@ -60,6 +60,8 @@ class PromptLine:
             n_ctx = loaded.n_ctx if loaded is not None else 0
             style = "alert" if n_ctx and length.n_tokens > n_ctx else "plain"
             right.append(BorderPart(((_written(length, n_ctx), style),), worth=5))
+            if style == "plain" and n_ctx and not self._is_editing:
+                right.append(_left(n_ctx - controller.context.n_used - length.n_tokens))
         if loaded is not None and (thinking := answer_phrases.thinking_state(loaded, conversation)):
             right.append(BorderPart(((thinking, "plain"),), "toggle_thinking_mode", worth=4))
         if wanted := format_name(conversation.answer_format):
@@ -161,6 +163,13 @@ class PromptLine:
             self._length = length
             self.show()
         self.typed()
+
+
+def _left(n: int) -> BorderPart:
+    """What of the context nothing takes then, or by how much it is too small: the oldest messages would go."""
+    if n < 0:
+        return BorderPart(((tr("{n} too many", n=f"{-n:,}"), "alert"),), worth=4)
+    return BorderPart(((tr("{n} left", n=f"{n:,}"), "plain"),), worth=2)
 
 
 def _written(length: TextLength, n_ctx: int) -> str:

@@ -17,7 +17,6 @@ from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.transcript import Transcript
 from tui.base.text import one_line
 from tui.files.attachment import Attachment
-from tui.files.mentions import mention_of
 from tui.session import events
 from tui.session.drafts import SEPARATOR
 from tui.session.interface import Session
@@ -25,6 +24,8 @@ from tui.words import tr
 
 LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""
+_QUIET_S = 0.5
+"""Files that take longer to be read, as long documents do, are said to be read."""
 KEEP_EVERY_S = 2.0
 """How much of what is typed a kill may cost."""
 
@@ -94,8 +95,10 @@ class Sending:
         """Send what waits for its files, in order. What cannot be read is told, and its prompt comes back."""
         while self._unread:
             written = self._unread[0]
-            found = await self._attaching.gather(written.text, written.replaces, written.files)
-            found = await self._attaching.counted(found)
+            reading = asyncio.ensure_future(self._attaching.gather(written.text, written.replaces, written.files))
+            if not (await asyncio.wait({reading}, timeout=_QUIET_S))[0]:
+                self.flows.tell(tr("Reading the files…"))
+            found = await self._attaching.counted(await reading)
             del self._unread[0]
             bad = next((one for one in found if one.problem is not None), None)
             if bad is None and written.conversation_id == self._controller.conversation.id:
@@ -176,6 +179,8 @@ class Sending:
     def mention(self, files: Sequence[str]) -> None:
         """Have the next prompt be about these files."""
         if files:
+            from tui.files.mentions import mention_of
+
             self._prompt.insert(
                 "".join(f"{mention_of(name)} " for name in files), (0, 0), maintain_selection_offset=True
             )

@@ -34,6 +34,8 @@ class SessionNotices:
                 tell(phrases.reloaded(reload))
             case events.CacheRestored(restored=restored):
                 tell(phrases.context_restored(restored, self._controller.speed.prefill_tps))
+            case events.TurnAwaited(n_before=n) if n:
+                tell(host_phrases.turn_awaited(n))
             case events.ConversationGone():
                 tell(phrases.conversation_gone(event), bad=True)
             case events.OtherWindowWrites():
@@ -53,6 +55,11 @@ class SessionNotices:
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
+            case events.DraftModelLeftOut(why=why):
+                tell(
+                    why or tr("The draft model failed. This model answers without it until it is loaded again."),
+                    bad=True,
+                )
             case events.TuningOffered(name=name, seconds=seconds) if self._controller.has_keys:
                 from tui.app import tune_phrases
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from textual.app import App
 
-from tui.app.bindings import Keymap
+from tui.app.screens.flows import Flows
 from tui.app.widgets.completion_list import Completion
 from tui.app.widgets.prompt import Prompt
 from tui.base.text import one_line
@@ -24,9 +24,9 @@ _CLOSE = 0.6
 class SlashCommands:
     """Runs actions as the palette does."""
 
-    def __init__(self, prompt: Prompt, snippets: Snippets, keymap: Keymap, is_live: Callable[[Action], bool]) -> None:
+    def __init__(self, prompt: Prompt, snippets: Snippets, flows: Flows, is_live: Callable[[Action], bool]) -> None:
         """`is_live` says whether an action can be done now."""
-        self._prompt, self._snippets, self._keymap, self._is_live = prompt, snippets, keymap, is_live
+        self._prompt, self._snippets, self._flows, self._is_live = prompt, snippets, flows, is_live
         self.with_text: dict[str, Callable[[str], Awaitable[None]]] = {}
         """What takes the text behind its command, by the id of the action."""
 
@@ -37,7 +37,9 @@ class SlashCommands:
     def offered(self, written: str) -> list[Completion]:
         """The commands and snippets that so much of a name may become."""
         found = [
-            Completion(name, f"/{name}", tr(action.description), display_keys(self._keymap.get(action.id, ()), limit=1))
+            Completion(
+                name, f"/{name}", tr(action.description), display_keys(self._flows.keymap.get(action.id, ()), limit=1)
+            )
             for name, action in COMMANDS.items()
             if name.startswith(written) and self._is_live(action)
         ]
@@ -59,22 +61,32 @@ class SlashCommands:
             self._prompt.set_text("")
             self._run(action)
 
-    def run(self, text: str) -> str | None:
-        """Do what a text says that was sent, where it is a command: "" when it was done, else what is wrong with it.
-        None for what is none, and is to be sent: also what begins with a path."""
-        first, _, rest = text.partition("\n")[0].partition(" ")
-        rest = text.removeprefix(first).strip()
+    def run(self, text: str) -> bool:
+        """Do what a text says that was sent, where it is a command, or say what is wrong with it: then it stands in the
+        prompt again. False for what is no command, and is to be sent: also what begins with a path."""
+        first = text.split(maxsplit=1)[0] if text.startswith("/") else ""
         name = first.removeprefix("/")
-        if not text.startswith("/") or not name.replace("-", "").replace("_", "").isalnum():
-            return None
+        if not name.replace("-", "").replace("_", "").isalnum():
+            return False
+        wrong = self._do(name, text.removeprefix(first).strip(), text)
+        if wrong and self._prompt.text != text:
+            self._prompt.put_before(text)
+        if wrong:
+            self._flows.tell(wrong, bad=True)
+        return True
+
+    def _do(self, name: str, rest: str, text: str) -> str:
+        """What is wrong with a command; nothing where it is done."""
         action = COMMANDS.get(name)
+        if action is None and (snippet := self._snippets.texts().get(name)) is not None:
+            self._prompt.set_text(f"{snippet.rstrip()}\n{rest}" if rest else snippet)
+            return ""
         if action is None:
-            if (snippet := self._snippets.texts().get(name)) is not None:
-                self._prompt.set_text(f"{snippet.rstrip()}\n{rest}" if rest else snippet)
-                return ""
             return self._unknown(name)
         if rest and action.id not in self.with_text:
             return tr("/{name} takes nothing behind it. A blank before it sends it as text.", name=name)
+        if self._prompt.text == text:  # it could not be sent, as without a model
+            self._prompt.set_text("")
         if rest:
             self._app.call_later(self.with_text[action.id], rest)
         else:

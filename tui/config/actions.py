@@ -6,6 +6,7 @@ from __future__ import annotations
 from tui.config.action import Action
 from tui.config.action import rows as _rows
 from tui.config.card_rows import CARD
+from tui.config.dialog_rows import ODDS, PRESETS
 from tui.config.list_rows import CONVERSATION_LIST
 from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
 from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
@@ -124,6 +125,7 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        ("summarize", mark("Summarize conversation"), mark("Go on with a summary in the place of what was said."), ""),
         ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
         (
             "export",
@@ -264,19 +266,12 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Presets"),
         "presets",
-        ("preset_take", mark("Use"), mark("Use the preset in the open conversation."), "enter", "footer"),
-        ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
-        ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
-        ("preset_default", mark("Make default"), mark("Give the preset to new conversations."), "f3", "footer"),
-        ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
+        *PRESETS,
     ),
     *_rows(
         mark("Token probabilities"),
         "odds",
-        ("odds_previous", mark("Go to previous"), mark("Go to the token before."), "left h", "footer"),
-        ("odds_next", mark("Go to next"), mark("Go to the next token."), "right l", "footer"),
-        ("odds_unsure", mark("Go to next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
-        ("odds_unsure_before", mark("Go to previous unsure"), mark("Go back to one that was not likely."), "N"),
+        *ODDS,
     ),
     *_rows(
         mark("Forms"),

@@ -16,7 +16,6 @@ from textual.worker import Worker
 from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
-from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
@@ -32,7 +31,7 @@ from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
-from tui.app.screens.look_flows import LookFlows
+from tui.app.screens.look_flows import BROAD_COLUMNS, LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -45,6 +44,7 @@ from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
+from tui.app.screens.summarising import Summarising
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
@@ -68,13 +68,11 @@ from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
 from tui.session.aside import aside
-from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
-BROAD_COLUMNS = 160
-"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
 PLACEHOLDER = mark("Ask anything…")
 
 
@@ -91,8 +89,6 @@ class MainScreen(Screen[None]):
         super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
-        self._is_thinking = False
-        """A thought is being written."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
@@ -128,6 +124,7 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
+        summarising = Summarising(controller, flows)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -145,17 +142,18 @@ class MainScreen(Screen[None]):
             self._saved,
             self._welcome,
         )
+        self._view = ConversationView(controller, keymap, self.transcript, self.prompt)
         # In this order: what is edited is dimmed where it is shown, and a card is the last in the transcript.
         self._followers = (
             self._live,
-            ConversationView(controller, keymap, self.transcript, self.prompt),
+            self._view,
             editing,
             cards,
             header,
             line,
             self.sending,
             SessionNotices(controller, flows),
-            RefusedAnswers(controller, flows, self.models, self.transcript),
+            RefusedAnswers(controller, flows, self.models, self.transcript, summarising),
             self.hubs,
             self.presets,
             self.odds,
@@ -167,8 +165,8 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        look = LookFlows(controller, settings, flows, self)
-        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        look = LookFlows(controller, settings, flows, self, self._saved.look)
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look, summarising
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -208,23 +206,14 @@ class MainScreen(Screen[None]):
         """What the session tells: each part shows what is its own."""
         for part in self._followers:
             part.hear(event)
-        if isinstance(event, AnswerGrew | AnswerEnded):
-            self._note_thinking(isinstance(event, AnswerGrew) and event.delta.kind == "thinking")
-        elif isinstance(event, PhaseChanged):
+        if isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
 
-    def _note_thinking(self, is_thinking: bool) -> None:
-        if is_thinking != self._is_thinking:
-            self._is_thinking = is_thinking
-            self.refresh_bindings()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A thought can be ended while one is written; its key is the prompt's at all other times."""
-        if action == "answer_now":
-            return self._is_thinking
-        return super().check_action(action, parameters)
+        return self._view.is_thinking if action == "answer_now" else super().check_action(action, parameters)
 
     def on_resize(self, event: events.Resize) -> None:
         """Make room for the conversations, or take it back."""
@@ -336,10 +325,6 @@ class MainScreen(Screen[None]):
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
 
-    @on(Transcript.MenuWanted)
-    def _menu_wanted(self) -> None:
-        self.branching.action_message_menu()
-
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
         # Not by `run_action`, which asks whether the key would work: a click does also where the key is another's.
@@ -381,33 +366,11 @@ class MainScreen(Screen[None]):
         self.run_worker(self._controller.new(), group="new")
         self.prompt.focus()
 
-    def action_toggle_sidebar(self) -> None:
-        """Show or hide the sidebar, and remember it."""
-        hidden = not self.has_class("-no-sidebar")
-        self.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
-
     def action_monitor(self) -> None:
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
         self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
-
-    def action_toggle_conversations(self) -> None:
-        """Show or hide the conversations at the left, and remember it."""
-        if not self.has_class("-broad"):
-            self.flows.tell(
-                tr(
-                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
-                    n=BROAD_COLUMNS,
-                    key=hint(self._keymap, "conversations"),
-                )
-            )
-            return
-        hidden = not self.has_class("-no-conversations")
-        self.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._saved.look()
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

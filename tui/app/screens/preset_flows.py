@@ -15,7 +15,6 @@ from tui.config.presets import Preset
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.models.modelfile import file_title
-from tui.models.named import find, named
 from tui.protocol.records import AnswerFormat
 from tui.session import events
 from tui.session.interface import Session
@@ -140,6 +139,8 @@ class PresetFlows:
 
     async def _load(self, wanted: str) -> None:
         """Load the model of a preset, unless it is loaded."""
+        from tui.models.named import find, named
+
         now = self._controller.model.path
         if now is not None and wanted in (file_title(now), str(now)):
             return

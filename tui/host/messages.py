@@ -85,6 +85,10 @@ class Rested(HostMessage, frozen=True):
     """To who follows: nothing is asked, or the question that was answered is done with."""
 
 
+OF_LEAVING = 0
+"""The `Returned.id` of what went wrong when a session ended because of a `Leave`."""
+
+
 class Returned(HostMessage, frozen=True):
     """A `Call` is done with. All that it changed was told before."""
 

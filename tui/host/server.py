@@ -22,7 +22,8 @@ from tui.engines.interface import share_language
 from tui.host.downloading import Downloading
 from tui.host.line import Line
 from tui.host.meeting import peer
-from tui.host.messages import AskHost, Begun, Closed, Fetched, HostStatus, Join, Remark, Welcome
+from tui.host.messages import OF_LEAVING, AskHost, Begun, Closed, Fetched, HostStatus, Join, Remark, Returned, Welcome
+from tui.host.operations import encode, problem_of
 from tui.host.sessions import Session, Sessions
 from tui.host.survival import Survival, warning
 from tui.protocol.death import EngineDied
@@ -164,12 +165,13 @@ class Host:
         state.read()
         return self.sessions.open("app", state, Options())
 
-    async def end(self, session: Session) -> bool:
+    async def end(self, line: Line, session: Session) -> bool:
         """As `Serving.end`."""
         try:
             await self.sessions.close(session)
         except StoreError as error:
             _log.warning("Not all is saved: %s", error)
+            line.send(Returned(id=OF_LEAVING, problem=encode(problem_of(error))))
         if is_last := not tuple(self.sessions):
             self._is_over.set()
         return is_last

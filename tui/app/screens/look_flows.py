@@ -1,10 +1,12 @@
-"""How the app looks and which language it speaks: chosen from lists, and remembered."""
+"""How the app looks and which language it speaks: what is shown beside the chat, theme and language, all remembered."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tui.app.phrases import hint
 from tui.app.screens.flows import Flows, flow
 from tui.config.language import AUTO, language_for
 from tui.config.settings import Settings
@@ -18,9 +20,36 @@ if TYPE_CHECKING:
 class LookFlows:
     """For the whole app, by way of its main screen."""
 
-    def __init__(self, controller: Session, settings: Settings, flows: Flows, screen: MainScreen) -> None:
+    def __init__(
+        self, controller: Session, settings: Settings, flows: Flows, screen: MainScreen, look: Callable[[], None]
+    ) -> None:
+        """`look` is called when the conversations at the left may be seen, or not any more."""
         self.flows = flows
-        self._controller, self._settings, self._screen = controller, settings, screen
+        self._controller, self._settings, self._screen, self._look = controller, settings, screen, look
+
+    def action_toggle_sidebar(self) -> None:
+        """Show or hide the sidebar, and remember it."""
+        hidden = not self._screen.has_class("-no-sidebar")
+        self._screen.set_class(hidden, "-no-sidebar")
+        self._controller.remember(sidebar=not hidden)
+
+    def action_toggle_conversations(self) -> None:
+        """Show or hide the conversations at the left, and remember it."""
+        from tui.app.screens.main import BROAD_COLUMNS
+
+        if not self._screen.has_class("-broad"):
+            self.flows.tell(
+                tr(
+                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
+                    n=BROAD_COLUMNS,
+                    key=hint(self.flows.keymap, "conversations"),
+                )
+            )
+            return
+        hidden = not self._screen.has_class("-no-conversations")
+        self._screen.set_class(hidden, "-no-conversations")
+        self._controller.remember(conversation_list=not hidden)
+        self._look()
 
     @flow("dialog")
     async def action_language(self) -> None:

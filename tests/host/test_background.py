@@ -232,4 +232,4 @@ def test_own_settings_and_a_host_do_not_go_together(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text("")
     done = llmtui("ask", "hello", *TINY, "--keep", "--settings", own)
-    assert done.returncode == ExitCode.USAGE and "--keep goes with your own settings.toml" in done.stderr
+    assert done.returncode == ExitCode.USAGE and "--keep works only with your own settings.toml" in done.stderr

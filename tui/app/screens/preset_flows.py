@@ -139,6 +139,8 @@ class PresetFlows:
 
     async def _load(self, wanted: str) -> None:
         """Load the model of a preset, unless it is loaded."""
+        from tui.models.named import find, named
+
         now = self._controller.model.path
         if now is not None and wanted in (file_title(now), str(now)):
             return

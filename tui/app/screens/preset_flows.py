@@ -146,6 +146,8 @@ class PresetFlows:
             return
         path = user_path(wanted)
         if not path.is_absolute():
+            from tui.models.named import find, named  # takes time that the first paint does not have
+
             found = find(wanted, named(await asyncio.to_thread(self._models.scan_library))[0])
             if len(found) != 1:
                 told = tr("There is no model, or more than one, called {name}.", name=one_line(wanted))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from textual.widgets import Input
 
-from tests.app import hub_scenes
+from tests.app import branch_scenes, hub_scenes
 from tests.app.conftest import Person
 from tests.app.prompt_scenes import ask_about_files, choose_files, complete_command, complete_path, find_prompt
 from tests.app.search_steps import find_text, list_conversations, search_conversations
@@ -115,6 +115,11 @@ SCENES = {
     "main-command": Scene(complete_command, "/monitor", sizes=NARROW),
     "folder-files": Scene(choose_files, "✓", sizes=NARROW),
     "prompts": Scene(find_prompt, "Sky", sizes=NARROW),
+    "main-branches": Scene(branch_scenes.select_answer, "2/2", sizes=NARROW),
+    "branches": Scene(branch_scenes.see_tree, "Show branches", sizes=NARROW),
+    "compare": Scene(branch_scenes.compare, "Compare answers", sizes=NARROW),
+    "message-details": Scene(branch_scenes.see_details, "Computed on", sizes=NARROW),
+    "message-menu": Scene(branch_scenes.see_menu, "Delete message", sizes=((40, 24), (80, 24))),
     "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
@@ -191,6 +196,11 @@ IN_CHINESE = {
     "tune-over": "快 38.2%",
     "load-settings-advanced": "mlock",
     "main-light": "已完成",
+    "main-branches": "2/2",
+    "branches": "显示分支",
+    "compare": "比较回答",
+    "message-details": "计算设备",
+    "message-menu": "删除消息",
     "main-editing": "编辑中",
     "main-files": "这不是文本",
     "main-path": "notes.md",
@@ -227,8 +237,9 @@ IN_CHINESE = {
 """Every scene, and what shows that it is there in Chinese."""
 
 SPOKEN_TO = (
-    "main", "main-light", "main-selected", "main-files", "main-editing", "main-prompt-read", "main-engine-died",
-    "main-cpu-crashed", "main-no-model", "main-wide", "main-loading", "main-load-failed", "main-fetching", "start-page",
+    "main", "main-light", "main-selected", "main-branches", "main-files", "main-editing", "main-prompt-read",
+    "main-engine-died", "main-cpu-crashed", "main-no-model", "main-wide", "main-loading", "main-load-failed",
+    "main-fetching", "start-page",
 )  # fmt: skip
 """Those on the main screen, which change their language while they are seen. Dialogs are opened in the other one."""
 

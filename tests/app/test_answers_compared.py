@@ -96,6 +96,8 @@ async def test_all_that_can_be_done_is_in_a_menu_that_the_other_mouse_button_ope
         await person.wait_for(lambda: person.app.screen is person.app.main)
         await person.press("m")
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
-        await person.press("down", "down", "down", "enter")  # edit is the fourth
+        assert isinstance(person.app.screen, ChoiceScreen)
+        choices = [choice.id for choice in person.app.screen._choices]
+        await person.press(*["down"] * choices.index("message_edit"), "enter")
         await person.wait_for(lambda: isinstance(person.app.screen, TextEditScreen))
         assert [row for row in shown(person.app.main.transcript) if "pong" in row]

@@ -36,7 +36,7 @@ def test_an_answer_tells_what_it_was_made_with_and_how_fast_it_came() -> None:
     for line in (
         *("From: Qwen3", "Branch: 2/3", "End: token limit reached", "Computed on: CPU → Vulkan0"),
         *("Prompt: 120 tokens", "of it kept: 100 tokens", "of it read: 20 tokens", "First token after: 0.5"),
-        *("By place: CPU 5.0 tok/s → Vulkan0 25.5 tok/s", "Decode: 15.8 tok/s"),
+        *("By place: CPU 5.00 tok/s → Vulkan0 25.5 tok/s", "Decode: 15.8 tok/s"),
         *("Seed: 42", "temperature: 0.7", "top_k: 20", "thinking_budget: 512", "Context: 8,192 tokens"),
     ):
         assert line in text

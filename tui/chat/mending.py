@@ -4,7 +4,7 @@ they can be listed, shown and sent: what no clock shows, no sampler takes or no 
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -12,7 +12,7 @@ from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, MadeWith, Turn, encodable
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.files.attachment import Attachment
-from tui.protocol.records import PartialSampling, SamplingValue, Timings
+from tui.protocol.records import Effort, PartialSampling, SamplingValue, Timings
 
 MAX_TITLE_COLUMNS = 200
 MAX_NAME_CHARS = 4096
@@ -21,6 +21,7 @@ MAX_PACE = 240
 """Speeds of one answer."""
 MAX_COUNT = 2**53
 """Tokens or bytes: what a table and JavaScript hold exactly."""
+_EFFORTS = frozenset(get_args(Effort))
 _LAST_MOMENT = 1e11
 """In the year 5138. What is larger counts in a smaller unit than seconds."""
 _UNITS = (1e3, 1e6, 1e9)
@@ -54,7 +55,16 @@ def mended(conversation: Conversation) -> Conversation:
 
 
 def mended_turn(turn: Turn) -> Turn:
-    """As `mended`, of one turn."""
+    """As `mended`, of one turn. Nearly all are as they should be, and a conversation may have ten thousand."""
+    made = turn.made_with
+    timings = turn.timings and msgspec.structs.astuple(turn.timings)
+    figures = (turn.reasoning_s, turn.n_reasoning, turn.swapped_bytes, *turn.speeds, *(timings or ()))
+    if made is not None:
+        figures = (*figures, made.thinking_budget, made.max_tokens, made.n_ctx, made.pace_s, *made.pace)
+    is_plain = made is None or (len(made.pace) <= MAX_PACE and made.effort in _EFFORTS)
+    are_times = 0 <= turn.created_at <= _LAST_MOMENT and 0 <= turn.edited_at <= _LAST_MOMENT
+    if is_plain and are_times and not turn.files and _are_bounded(figures):
+        return turn
     return msgspec.structs.replace(
         turn,
         created_at=moment(turn.created_at),
@@ -123,6 +133,11 @@ def _is_allowed(value: SamplingValue, record: type[msgspec.Struct], field: str) 
     except msgspec.ValidationError:
         return False
     return all(map(math.isfinite, value.values() if isinstance(value, dict) else (value,)))
+
+
+def _are_bounded(figures: tuple[float, ...]) -> bool:
+    """Whether `_bounded` would change none of them."""
+    return min(figures) >= 0 and max(figures) <= MAX_COUNT and not math.isnan(sum(figures))
 
 
 def _bounded(value: N) -> N:

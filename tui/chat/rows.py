@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -21,6 +22,9 @@ CRASHED = mark("llmtui ended before this answer was complete; what had arrived i
 
 _TURNS_OF_SPEED = 200
 """So many of the newest answers are looked through for a speed: all of them would take long."""
+
+_ROLES = frozenset(get_args(Role))
+_STOPS = frozenset((None, "crashed", *get_args(StopReason)))
 
 R = TypeVar("R", PartialSampling, Timings, MadeWith)
 L = TypeVar("L", str, float)
@@ -177,7 +181,7 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             n_turns=n_turns,
             is_pinned=bool(pinned),
             is_archived=bool(archived),
-            tags=_list(tags, str),
+            tags=_list(tags, str) if tags != "[]" else (),
         )
         for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )
@@ -304,13 +308,13 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         reasoning += "".join(piece[1] for piece in pieces)
     turn = Turn(
         id=id_,
-        role=role if role in get_args(Role) else "user",
+        role=role if role in _ROLES else "user",
         text=text,
         reasoning=reasoning,
         reasoning_s=reasoning_s,
         n_reasoning=n_reasoning,
         timings=record(timings, Timings),
-        stop=stop if stop in (None, "crashed", *get_args(StopReason)) else "stop",
+        stop=stop if stop in _STOPS else "stop",
         model=model,
         backend=_list(backend, str),
         error=error,
@@ -326,6 +330,7 @@ def turn_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     return mended_turn(turn)
 
 
+@lru_cache(maxsize=64)  # there are few, and each stands in thousands of rows
 def _list(raw: str, kind: type[L]) -> tuple[L, ...]:
     """A list from its column, empty for what is none."""
     try:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -241,9 +242,8 @@ def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connectio
     return connection
 
 
-def _as_text(raw: bytes) -> str:
-    """Bytes that are no UTF-8, from whatever wrote them, hide nothing else."""
-    return raw.decode("utf-8", "replace")
+_as_text = partial(str, encoding="utf-8", errors="replace")
+"""Bytes that are no UTF-8, from whatever wrote them, hide nothing else. It is called for each text that is read."""
 
 
 NOT_WRITABLE: tuple[StoreErrorKind, ...] = ("read_only", "unreachable", "full", "io")

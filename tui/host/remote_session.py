@@ -393,3 +393,5 @@ class RemoteSession(Session):
         await self.planner.close()
         self.state_lost = await self._remembered.flush()
         await self.store.close()
+        if isinstance(self._line.lost_at_end, StoreError):
+            raise self._line.lost_at_end

@@ -209,3 +209,5 @@ class BranchActions:
             await self._step(turn_id, -1)
         elif action == "message_branch_next":
             await self._step(turn_id, 1)
+        elif action == "message_menu":
+            self.action_message_menu()

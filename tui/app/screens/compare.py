@@ -63,7 +63,7 @@ class CompareScreen(Dialog[str]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Other answers are there to be chosen where there are more than two."""
         if action in ("compare_left", "compare_right") and len(self._alike) < 3:
-            return None
+            return False
         return super().check_action(action, parameters)
 
     @work(group="read")
@@ -79,8 +79,7 @@ class CompareScreen(Dialog[str]):
             return
         if number == self._pair[side]:  # another may have been chosen meanwhile
             head.update(Wrapped(clean(_head(turn, number, len(self._alike)))))
-            transcript.load([record(turn)])
-            transcript.scroll_home(animate=False)
+            transcript.load([record(turn)], from_start=True)
 
     def _other(self, side: int) -> None:
         """The next answer on this side that is not on the other."""

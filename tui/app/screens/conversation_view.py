@@ -45,15 +45,24 @@ class ConversationView:
         self._reloads: dict[str, tuple[Reload, ...]] = {}
         """What loading the model again in the middle of an answer took, by its turn."""
         self._growing: _Growing | None = None
+        self.is_thinking = False
+        """A thought is being written: it can be ended."""
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show what is said, and which messages have siblings."""
+        if isinstance(event, events.AnswerGrew | events.AnswerEnded):
+            self._note_thinking(isinstance(event, events.AnswerGrew) and event.delta.kind == "thinking")
         is_selecting = self._transcript.selected is not None
         self._hear(event)
         if isinstance(event, _ABOUT_TURNS):
             self._transcript.show_forks(forks(self._controller.conversation.places))
         if isinstance(event, events.ConversationChanged) and event.focus:
             self._transcript.go_to(event.focus, is_selected=is_selecting)
+
+    def _note_thinking(self, is_thinking: bool) -> None:
+        if is_thinking != self.is_thinking:
+            self.is_thinking = is_thinking
+            self._transcript.refresh_bindings()
 
     def _hear(self, event: events.AnySessionEvent) -> None:
         transcript = self._transcript

@@ -4,7 +4,6 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 from textual import events, on
@@ -32,7 +31,7 @@ from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
-from tui.app.screens.look_flows import BROAD_COLUMNS, LookFlows
+from tui.app.screens.look_flows import LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -45,6 +44,7 @@ from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
+from tui.app.screens.summarising import Summarising
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
@@ -52,7 +52,6 @@ from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
-from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -69,11 +68,13 @@ from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.config.snippets import Snippets
 from tui.session.aside import aside
-from tui.session.events import AnswerEnded, AnswerGrew, AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
 from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
+BROAD_COLUMNS = 160
+"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
 PLACEHOLDER = mark("Ask anything…")
 
 
@@ -90,8 +91,6 @@ class MainScreen(Screen[None]):
         super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
-        self._is_thinking = False
-        """A thought is being written."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
@@ -116,7 +115,8 @@ class MainScreen(Screen[None]):
         bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self._finding = FindingText(self.transcript, self.prompt, flows)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._finding.look_up)
         self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
@@ -126,7 +126,7 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
-        self._finding = FindingText(self.transcript, self.prompt)
+        summarising = Summarising(controller, flows)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -144,17 +144,18 @@ class MainScreen(Screen[None]):
             self._saved,
             self._welcome,
         )
+        self._view = ConversationView(controller, keymap, self.transcript, self.prompt)
         # In this order: what is edited is dimmed where it is shown, and a card is the last in the transcript.
         self._followers = (
             self._live,
-            ConversationView(controller, keymap, self.transcript, self.prompt),
+            self._view,
             editing,
             cards,
             header,
             line,
             self.sending,
             SessionNotices(controller, flows),
-            RefusedAnswers(controller, flows, self.models, self.transcript),
+            RefusedAnswers(controller, flows, self.models, self.transcript, summarising),
             self.hubs,
             self.presets,
             self.odds,
@@ -167,7 +168,7 @@ class MainScreen(Screen[None]):
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
         look = LookFlows(controller, settings, flows, self, self._saved.look)
-        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look, summarising
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -176,7 +177,7 @@ class MainScreen(Screen[None]):
         yield self._header
         with Horizontal(id="middle"):
             yield self._column
-            with ChatColumn(id="chat"):
+            with ChatColumn(self._finding, id="chat"):
                 yield self._page
                 yield self.transcript
                 yield self._queued
@@ -207,23 +208,14 @@ class MainScreen(Screen[None]):
         """What the session tells: each part shows what is its own."""
         for part in self._followers:
             part.hear(event)
-        if isinstance(event, AnswerGrew | AnswerEnded):
-            self._note_thinking(isinstance(event, AnswerGrew) and event.delta.kind == "thinking")
-        elif isinstance(event, PhaseChanged):
+        if isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
 
-    def _note_thinking(self, is_thinking: bool) -> None:
-        if is_thinking != self._is_thinking:
-            self._is_thinking = is_thinking
-            self.refresh_bindings()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A thought can be ended while one is written; its key is the prompt's at all other times."""
-        if action == "answer_now":
-            return self._is_thinking
-        return super().check_action(action, parameters)
+        return self._view.is_thinking if action == "answer_now" else super().check_action(action, parameters)
 
     def on_resize(self, event: events.Resize) -> None:
         """Make room for the conversations, or take it back."""
@@ -322,34 +314,6 @@ class MainScreen(Screen[None]):
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
-    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
-
-    @on(FindLine.Typed)
-    def _find_typed(self, event: FindLine.Typed) -> None:
-        self._finding.typed(event.text)
-
-    @on(FindLine.Entered)
-    def _find_entered(self) -> None:
-        self._finding.entered()
-
-    @on(FindLine.Go)
-    def _find_go(self, event: FindLine.Go) -> None:
-        self.transcript.find_next(event.step)
-
-    @on(FindLine.Left)
-    @on(Transcript.FindEnded)
-    def _find_ended(self) -> None:
-        self._finding.end()
-
-    @on(Transcript.Found)
-    def _found(self, event: Transcript.Found) -> None:
-        self._finding.show(event.number, event.n)
-
-    @on(events.DescendantFocus, "Prompt")
-    def _prompt_focused(self) -> None:
-        self._finding.end()
-
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
@@ -362,10 +326,6 @@ class MainScreen(Screen[None]):
     async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
         await self.messages.act(event.action, event.turn_id)
         await self.branching.act(event.action, event.turn_id)
-
-    @on(Transcript.MenuWanted)
-    def _menu_wanted(self) -> None:
-        self.branching.action_message_menu()
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:

@@ -45,11 +45,15 @@ class Transcript(TranscriptFinder, can_focus=True):
 
     # What is shown --------------------------------------------------------------------------------------------------
 
-    def load(self, records: Iterable[Record]) -> None:
-        """Show a whole conversation, from its end. Only what comes into view is laid out."""
+    def load(self, records: Iterable[Record], *, from_start: bool = False) -> None:
+        """Show a whole conversation, its end or its beginning. Only what comes into view is laid out."""
         self.end_find()
         self._forget(0)
         self._extend(records)
+        if from_start:
+            self.following = False
+            self._set_scroll(0)
+            self._lay_out_view()
 
     def _extend(self, records: Iterable[Record]) -> None:
         for record in records:

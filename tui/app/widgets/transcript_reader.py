@@ -70,17 +70,14 @@ class TranscriptReader(TranscriptView):
             self.action = action
 
     class MessageActionChosen(Message, namespace="transcript"):
-        """The reader clicked on what stands at the end of a message's head."""
+        """The reader clicked on what stands in a message's head, or on the message with another button: it is selected
+        then, and wants a menu."""
 
         def __init__(self, turn_id: TurnId, action: str) -> None:
             super().__init__()
             self.turn_id = turn_id
             self.action = action
             """Id in the table of actions."""
-
-    class MenuWanted(Message, namespace="transcript"):
-        """The reader clicked on a message with another button: it is selected, and all that can be done with it is to
-        be offered."""
 
     class Emptied(Message, namespace="transcript"):
         """Nothing is shown any more, or something is for the first time."""
@@ -174,7 +171,7 @@ class TranscriptReader(TranscriptView):
             if entry is not None and entry.role in ("user", "answer"):
                 self._mark(index)
                 self.focus()
-                self.post_message(self.MenuWanted())
+                self.post_message(self.MessageActionChosen(entry.turn_id, "message_menu"))
         elif entry is not None and (action := self._message_action_at(event)):
             self.post_message(self.MessageActionChosen(entry.turn_id, action))
         elif entry is not None and line.action == "head" and (way := head_actions.way_at(line, event.x - MARGIN)):

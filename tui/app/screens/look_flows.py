@@ -1,4 +1,4 @@
-"""How the app looks and which language it speaks: what is shown beside the chat, theme and language, all remembered."""
+"""How the app looks and which language it speaks: chosen, and remembered."""
 
 from __future__ import annotations
 
@@ -16,28 +16,35 @@ from tui.words import LANGUAGES, tr
 if TYPE_CHECKING:
     from tui.app.screens.main import MainScreen
 
+BROAD_COLUMNS = 160
+"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
+
 
 class LookFlows:
     """For the whole app, by way of its main screen."""
 
     def __init__(
-        self, controller: Session, settings: Settings, flows: Flows, screen: MainScreen, look: Callable[[], None]
+        self,
+        controller: Session,
+        settings: Settings,
+        flows: Flows,
+        screen: MainScreen,
+        on_list: Callable[[], object],
     ) -> None:
-        """`look` is called when the conversations at the left may be seen, or not any more."""
+        """`on_list` is called when the conversations at the left are shown or hidden."""
         self.flows = flows
-        self._controller, self._settings, self._screen, self._look = controller, settings, screen, look
+        self._controller, self._settings, self._screen, self._on_list = controller, settings, screen, on_list
 
     def action_toggle_sidebar(self) -> None:
         """Show or hide the sidebar, and remember it."""
-        hidden = not self._screen.has_class("-no-sidebar")
-        self._screen.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
+        self._controller.remember(sidebar=not self._toggle("-no-sidebar"))
 
     def action_toggle_conversations(self) -> None:
         """Show or hide the conversations at the left, and remember it."""
-        from tui.app.screens.main import BROAD_COLUMNS
-
-        if not self._screen.has_class("-broad"):
+        if self._screen.has_class("-broad"):
+            self._controller.remember(conversation_list=not self._toggle("-no-conversations"))
+            self._on_list()
+        else:
             self.flows.tell(
                 tr(
                     "The list needs {n} columns or more. The dialog{key} opens at any width.",
@@ -45,11 +52,11 @@ class LookFlows:
                     key=hint(self.flows.keymap, "conversations"),
                 )
             )
-            return
-        hidden = not self._screen.has_class("-no-conversations")
-        self._screen.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._look()
+
+    def _toggle(self, hidden: str) -> bool:
+        """Put this class on the screen, or take it away; whether it is there now."""
+        self._screen.set_class(not self._screen.has_class(hidden), hidden)
+        return self._screen.has_class(hidden)
 
     @flow("dialog")
     async def action_language(self) -> None:

@@ -31,7 +31,7 @@ from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
-from tui.app.screens.look_flows import LookFlows
+from tui.app.screens.look_flows import BROAD_COLUMNS, LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -73,8 +73,6 @@ from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
-BROAD_COLUMNS = 160
-"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
 PLACEHOLDER = mark("Ask anything…")
 
 

@@ -47,6 +47,7 @@ def test_no_two_actions_that_are_live_together_have_one_name_unless_they_do_the_
     assert same == {
         ("Change load settings", "load_settings", "card_load_settings"),
         ("Answer again", "regenerate", "message_regenerate"),
+        ("Continue answer", "continue_answer", "message_continue"),
         ("Copy code", "copy_code", "message_copy_code"),
         ("Continue answer", "continue_answer", "message_continue"),
         ("Copy as", "copy_as", "message_copy_as"),

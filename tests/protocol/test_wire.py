@@ -19,7 +19,7 @@ from tui.engines.interface import EngineError
 from tui.engines.local import LocalEngine
 from tui.protocol.codec import ANSWERS, COMMANDS, EVENTS, command_decoder, event_decoder
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Cancel, Command, Count, Delta, Done, Generate, Load, Ok, Prefill, Started
+from tui.protocol.messages import Cancel, Command, Count, Delta, Done, EndThought, Generate, Load, Ok, Prefill, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 from tui.protocol.wire import LENGTH, MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
 
@@ -119,7 +119,7 @@ def test_fields_that_are_not_known_are_ignored_in_both_directions() -> None:
 
 
 def test_every_command_says_what_answers_it_and_has_a_handler() -> None:
-    assert set(ANSWERS) == set(COMMANDS) - {Cancel} and set(ANSWERS.values()) < set(EVENTS)
+    assert set(ANSWERS) == set(COMMANDS) - {Cancel, EndThought} and set(ANSWERS.values()) < set(EVENTS)
     assert HANDLERS.keys() | AT_ONCE.keys() == set(COMMANDS) and not HANDLERS.keys() & AT_ONCE.keys()
 
 

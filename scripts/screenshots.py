@@ -290,7 +290,13 @@ async def shoot(shot: Shot) -> str:
     use(shot.language)
     load = {"n_ctx": 2048, "n_threads": 1 if shot.model in (DENSE, MOE) else 0, "backend": "cpu", "seed": 1}
     app = make_app(
-        AppOptions(model=shot.model, theme=shot.theme, load={**load, **shot.load}, software_vulkan=shot.act is switch)
+        AppOptions(
+            background=False,
+            model=shot.model,
+            theme=shot.theme,
+            load={**load, **shot.load},
+            software_vulkan=shot.act is switch,
+        )
     )
     async with app.run_test(size=shot.size, notifications=True) as pilot:
         if shot.is_loaded:

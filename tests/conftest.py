@@ -132,6 +132,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.setenv("LLMTUI_BRIEF_BANDWIDTH", "1")
+    monkeypatch.setenv("LLMTUI_BACKGROUND", "0")  # what has started the app can end it, and nothing is left
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     return home

@@ -51,6 +51,7 @@ def own_home() -> Iterator[Path]:
         for name in FOREIGN:
             os.environ.pop(name, None)
         os.environ["TMPDIR"] = str(home / "tmp")
+        os.environ["LLMTUI_BACKGROUND"] = "0"  # a campaign that wants otherwise says so
         (home / "tmp").mkdir()
         tempfile.tempdir = None  # to be looked up again
         try:

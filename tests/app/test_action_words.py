@@ -27,8 +27,8 @@ VERBS = {
     "Complete", "Compute", "Continue", "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find",
     "Fit", "Fold", "Go", "Help", "Import", "Keep", "Limit", "Load", "Lower", "Make", "Mark", "Move", "New", "Open",
     "Pause", "Pin", "Quit", "Raise", "Read", "Recall", "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset",
-    "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show", "Sort", "Stop", "Suspend", "Switch",
-    "Tag", "Toggle", "Tune", "Undo", "Unload", "Use", "Write",
+    "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show", "Sort", "Stop", "Summarize", "Suspend",
+    "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload", "Use", "Write",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 
@@ -49,6 +49,7 @@ def test_no_two_actions_that_are_live_together_have_one_name_unless_they_do_the_
         ("Answer again", "regenerate", "message_regenerate"),
         ("Continue answer", "continue_answer", "message_continue"),
         ("Copy code", "copy_code", "message_copy_code"),
+        ("Continue answer", "continue_answer", "message_continue"),
         ("Copy as", "copy_as", "message_copy_as"),
         ("Select previous", "select_previous", "message_previous"),
         ("Select next", "select_next", "message_next"),

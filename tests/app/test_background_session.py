@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,14 @@ from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, until
 from tests.counting import SCRIPT, counted, counting
 from tests.running import llmtui
+from tui.app.new_session import VARIABLE, new_session
 from tui.app.screens.leaving import END, STAY
 from tui.app.widgets.prompt import Prompt
+from tui.chat.store import Store
 from tui.config import paths
+from tui.config.options import AppOptions
+from tui.config.settings import SessionSettings, Settings
+from tui.config.state import StateStore
 from tui.host import client
 from tui.host.meeting import meeting
 from tui.session import events
@@ -182,3 +188,33 @@ async def test_a_window_that_comes_while_nothing_is_loaded_loads_the_last_model(
     async with start(None, background=True) as person:
         await person.wait_until_ready()
         assert not loaded and paths.state_file().exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "more", "is_there"),
+    [
+        (None, None, {}, True),
+        ("0", None, {}, False),
+        ("1", None, {}, True),
+        ("0", True, {}, True),
+        ("1", False, {}, False),
+        ("1", True, {"settings_file": Path("own.toml")}, False),
+        ("1", True, {"software_vulkan": True}, False),
+        ("1", True, {"monitor": True}, False),
+    ],
+)
+async def test_an_option_goes_before_the_environment_and_that_before_the_settings(
+    variable: str | None,
+    option: bool | None,
+    more: dict[str, Any],
+    is_there: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if variable is None:
+        monkeypatch.delenv(VARIABLE)
+    else:
+        monkeypatch.setenv(VARIABLE, variable)
+    settings = Settings(session=SessionSettings(background=True))
+    store = Store(paths.database_file())
+    session = new_session(settings, StateStore(), store, AppOptions(background=option, **more))
+    assert session.outlives == is_there

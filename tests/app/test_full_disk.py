@@ -93,7 +93,7 @@ def test_on_a_disk_that_is_full_from_the_start_what_was_saved_before_is_there(di
         while program.read(0.1):
             pass
     last_words = " ".join(program.raw.rpartition(b"\x1b[?1049l")[2].decode().split())
-    assert "not sent could not be kept: No space left on device" in last_words
+    assert "unsent text could not be kept: No space left on device" in last_words
 
 
 @mounts

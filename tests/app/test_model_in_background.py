@@ -39,5 +39,5 @@ async def test_it_is_freed_only_where_memory_is_short(
         monkeypatch.setattr("tui.planning.now.memory_now", less)
         person.app.main.models.action_raise_context()
         await person.wait_for(lambda: person.app.controller.engine.loaded and person.loaded.n_ctx == 2048)
-        assert "was loaded in the background and is freed to make room" in person.told
+        assert "was loaded in the background, is unloaded to make room" in person.told
     assert hosts()[0]["phase"] == "no_model"

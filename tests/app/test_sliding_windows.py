@@ -24,7 +24,7 @@ async def test_where_there_is_room_it_gets_a_full_cache_as_it_was_planned(start:
         text = person.screen_text()
         kv = re.findall(r"KV cache +(\S+ \S+) +(\S+ \S+) +(\S+)", text)
         assert kv == [("2.0 MiB", "2.0 MiB", "0")]
-        assert "Checkpoints, to go back in the conversation" in text
+        assert "Checkpoints for going back in the conversation" in text
 
 
 async def test_a_new_engine_has_what_the_old_one_had(start: StartApp, model: Path) -> None:

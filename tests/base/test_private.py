@@ -120,7 +120,7 @@ def test_what_is_in_the_place_of_a_folder_is_said(tmp_path: Path, what: str) -> 
 
 def test_a_pipe_or_a_device_is_no_file_of_ours(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         private.open_file(tmp_path / "pipe", os.O_RDWR)
 
 

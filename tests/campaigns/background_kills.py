@@ -33,7 +33,7 @@ from tests.tally import Tally
 from tui.config import paths
 
 WAYS = ("SIGKILL", "SIGKILL", "SIGHUP", "closed")
-SETTINGS = "[session]\nbackground = true\n[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\n"
+SETTINGS = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\n"
 GREEDY = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n"
 SHOWN_S, STOP_S = 1.0, 2.0
 """From the first paint to the answer that is there, and from `stop` to the end of the last process."""
@@ -61,7 +61,7 @@ class Campaign:
         """As many starts, each of which is killed."""
         arguments: tuple[str | Path, ...] = (self._model, "-t", "1", "-c", "8192")
         for number in range(n_kills):
-            with on_pty(*LLMTUI, *arguments) as program:
+            with on_pty(*LLMTUI, "--background", *arguments) as program:
                 arguments = ()
                 self._begun(program, f"kill {number}")
                 way = self._chance.choice(WAYS)

@@ -2,17 +2,21 @@
 
     python tests/campaigns/host_cuts.py [--count 100] [--seed 0]
 
-Each time one asks, another attaches, and both are ended by SIGKILL, SIGHUP or a reader that leaves. Then what `attach`
-shows, and what is saved, must be byte for byte that of an answer that nobody disturbed. In the end nothing is left of
-the host: no process, no socket, no file. Prints how often each was done and the longest times; the exit code is 1 when
-something was wrong. The home folder is a temporary one. About three seconds a cut on one core.
+Each time one asks, others ask and are killed while they wait, some attach, on this machine and over a line with a
+delay that stalls and breaks (`tests/host/lossy_ssh.py`), and all are ended by SIGKILL, SIGHUP or a reader that leaves.
+Nothing may be answered that was asked by who was killed while waiting. Then what `attach` shows, and what is saved,
+must be byte for byte that of an answer that nobody disturbed. In the end nothing is left of the host: no process, no
+socket, no file. Prints how often each was done and the longest times; the exit code is 1 when something was wrong. The
+home folder is a temporary one. About ten seconds a cut on one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,6 +30,7 @@ from tests.homes import own_home, processes_of
 from tests.running import COMMAND, llmtui
 from tests.tally import Tally
 
+LOSSY = Path(__file__).parents[1] / "host" / "lossy_ssh.py"
 WAYS = ("SIGKILL", "SIGHUP", "leaves")
 TOKENS = 150
 ATTACH_S, STOP_S = 1.0, 2.0
@@ -59,14 +64,21 @@ def one(tally: Tally, model: Path, chance: random.Random, whole: str, number: in
     time.sleep(chance.random() * 0.5)
     asker.kill() if way == "SIGKILL" else os.kill(asker.pid, signal.SIGSTOP)
     tally.count("asks", way)
+    for _ in range(chance.randrange(2)):
+        waiting = asked(model, "--keep", "never")
+        time.sleep(chance.random() * 0.5)
+        waiting.kill()
+        waiting.communicate()
+        tally.count("waits", "SIGKILL")
     for _ in range(chance.randrange(3)):
-        looker = subprocess.Popen([*COMMAND, "attach"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        where = chance.choice(((), ("--host", "box")))
+        looker = subprocess.Popen([*COMMAND, "attach", *where], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert looker.stdout
         looker.stdout.read(1)
         time.sleep(chance.random() * 0.3)
         way = chance.choice(WAYS)
         cut(looker, way)
-        tally.count("looks on", way)
+        tally.count("looks on from there" if where else "looks on", way)
     began = time.monotonic()
     with subprocess.Popen([*COMMAND, "attach"], stdout=subprocess.PIPE) as last:
         assert last.stdout
@@ -93,9 +105,19 @@ def main() -> int:
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         model = home / "counting.gguf"
         counting(model)
+        own = home / ".config" / "llmtui" / "settings.toml"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        there = home / "there"
+        there.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+        there.chmod(0o755)
+        own.write_text(f'[session]\nfar_llmtui = "{there}"\nssh = "{sys.executable} {LOSSY}"\n')
+        os.environ |= {"LOSSY_DELAY_S": "0.2", "LOSSY_STALLS": "0.01", "LOSSY_BREAKS_AFTER": "6000"}
         whole = asked(model, "--no-save").communicate()[0].decode()
         for number in range(arguments.count):
             one(tally, model, chance, whole, number)
+        told = json.loads(llmtui("ls", "--json").stdout)["hosts"][0]["sessions"]
+        if answered := [one["title"] for one in told if "never" in one["title"]]:
+            tally.complain("stop", f"{len(answered)} questions were answered that nobody waited for")
         began = time.monotonic()
         llmtui("stop")
         while left := [process for process in processes_of(home) if process.pid != os.getpid()]:

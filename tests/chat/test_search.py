@@ -268,7 +268,15 @@ async def test_a_search_ends_when_the_next_one_begins(store: Store, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("typed", "unclear"), [("after:2026-13", ("after:2026-13",)), ("before:soon x", ("before:soon",)), ("after:", ())]
+    ("typed", "unclear"),
+    [
+        ("after:2026-13", ("after:2026-13",)),
+        ("before:soon x", ("before:soon",)),
+        ("after:", ()),
+        ("after:2026-", ()),
+        ("after:20", ()),
+        ("before:tod", ()),
+    ],
 )
 def test_a_filter_that_says_nothing_is_named_and_left_out(typed: str, unclear: tuple[str, ...]) -> None:
     assert wanted(typed, NOW).unclear == unclear

@@ -42,7 +42,7 @@ def test_in_a_home_that_cannot_be_written_one_chats_unsaved_and_knows_it(home: P
         while program.read(0.1):
             pass
     said = last_words(program.raw)
-    assert "changes of conversations could not be saved" in said and "not sent could not be kept" in said
+    assert "changes of conversations could not be saved" in said and "unsent text could not be kept" in said
     assert "Traceback" not in said
 
 

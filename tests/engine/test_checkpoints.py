@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.memory_models import build
+from tests.patience import PATIENCE_S
 from tui.engine.checkpoints import Checkpoint, Checkpoints
+from tui.models.library import inspect
+from tui.planning.checkpointroom import one_bytes
+from tui.protocol.records import LoadSettings
+
+_BOOKS_BYTES = 1024
+"""What llama.cpp writes beside the states: which tokens they are of."""
 
 
 def at(n_past: int, n_bytes: int = 10, *, is_border: bool = False) -> Checkpoint:
@@ -56,3 +68,13 @@ def test_what_is_kept_fits_and_nothing_goes_that_would_have_fitted(
     assert places(kept) == sorted(places(kept))
     if before <= room_bytes:
         assert kept.n_bytes == before
+
+
+@pytest.mark.parametrize("kind", ["window", "hybrid", "convolution", "recurrent"])
+def test_one_takes_what_is_planned_for_it(tmp_path: Path, kind: str) -> None:
+    model, n_ctx = build(tmp_path / "model.gguf", kind), 512
+    command = [sys.executable, "-m", "tests.engine.checkpoint_bytes_check", str(model), str(n_ctx), "500"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    planned = one_bytes(inspect(model).info, LoadSettings(n_ctx=n_ctx, swa_full="off"), n_ctx)
+    assert 0 < planned <= int(done.stdout) <= planned + _BOOKS_BYTES

@@ -200,14 +200,22 @@ def test_a_systemd_that_gives_no_scope_is_done_without(runtime: Path, tmp_path: 
     refusing, log = tmp_path / "systemd-run", tmp_path / "log"
     refusing.write_text(f'#!/bin/sh\necho "$*" >> {log}\necho Failed to connect to bus >&2\nexit 1\n')
     refusing.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    done = llmtui("ask", "hello", *TINY, "--keep", PATH=path)
+    kills = tmp_path / "loginctl"
+    kills.write_text("#!/bin/sh\necho no\n")
+    kills.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_SESSION_ID": "1"}
+    # Where what a login leaves behind goes on, it is the better place.
+    assert llmtui("ask", "hello", *TINY, "--keep", **path).stdout == f"{HELLO}\n"
+    assert not log.exists() and hosts()[0]["survival"] == "stays"
+    llmtui("stop")
+    kills.write_text("#!/bin/sh\necho yes\n")
+    done = llmtui("ask", "hello", *TINY, "--keep", **path)
     assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, f"{HELLO}\n", "")
     assert log.read_text().startswith("--user --scope") and len(hosts()) == 1
     llmtui("stop")
     # One that does is what the host runs in.
     refusing.write_text(f'#!/bin/sh\necho "$*" >> {log}\nshift 4\nexec "$@"\n')
-    assert llmtui("ask", "hello", *TINY, "--keep", PATH=path).stdout == f"{HELLO}\n"
+    assert llmtui("ask", "hello", *TINY, "--keep", **path).stdout == f"{HELLO}\n"
     assert len(log.read_text().splitlines()) == 2 and len(hosts()) == 1
 
 
@@ -224,4 +232,4 @@ def test_own_settings_and_a_host_do_not_go_together(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text("")
     done = llmtui("ask", "hello", *TINY, "--keep", "--settings", own)
-    assert done.returncode == ExitCode.USAGE and "--keep goes with your own settings.toml" in done.stderr
+    assert done.returncode == ExitCode.USAGE and "--keep works only with your own settings.toml" in done.stderr

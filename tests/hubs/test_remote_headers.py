@@ -198,7 +198,7 @@ def test_a_line_that_breaks_within_a_header_is_taken_up_where_it_broke(
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
-        (b"version https://git-lfs.github.com/spec/v1", "model", "no GGUF file"),
+        (b"version https://git-lfs.github.com/spec/v1", "model", "not a GGUF file"),
         (b"<!doctype html><html>Log in</html>", "captive", "log in"),
         (b"GGUF" + bytes(3), "model", "incomplete"),
         (gguf()[:3_000_000], "model", "incomplete"),

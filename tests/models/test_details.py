@@ -51,7 +51,7 @@ def test_a_mixture_of_experts_tells_how_many_are_used() -> None:
     (model, *_) = groups(found)
     experts = next(row.value for row in model.rows if row.label == "experts")
     assert experts == "8, 2 of them used"
-    assert "of which a token passes" in told(found)["parameters"]
+    assert "active per token" in told(found)["parameters"]
 
 
 def test_the_weights_are_told_by_what_they_are_for() -> None:
@@ -101,7 +101,7 @@ def test_where_a_model_comes_from_is_told(tmp_path: Path) -> None:
     rows = told(found)
     assert rows["author"].startswith("Someone") and "\x1b" not in rows["author"]
     assert rows["licence"] == "mit · https://example.org/licence"
-    assert rows["made from"] == "First, https://example.org/second"
+    assert rows["base model"] == "First, https://example.org/second"
     assert rows["quantized by"] == "Somebody" and rows["importance matrix"] == "yes"
 
 

@@ -61,7 +61,7 @@ def test_a_tensor_that_was_made_wrongly_is_no_damage_and_garbage_is(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("start", "words"), [(b"tjgg\3\0\0\0", "A GGML file"), (bytes(64), "Empty where a model should begin")]
+    ("start", "words"), [(b"tjgg\3\0\0\0", "A GGML file"), (bytes(64), "Blank where a model should begin")]
 )
 def test_what_stands_in_place_of_a_model_is_told(tmp_path: Path, start: bytes, words: str) -> None:
     path = tmp_path / "model.gguf"

@@ -189,7 +189,7 @@ def test_a_file_that_another_tag_of_ollama_needs_stays(home: Path, spare: Path) 
     for tag in ("4b", "latest"):
         in_ollama(store, f"library/qwen3:{tag}", solid(spare / "a.gguf"))
     planned = remove.plan(only(home))
-    assert planned.frees_bytes < 1 << 13 and "as it is qwen3:latest too" in said(planned)
+    assert planned.frees_bytes < 1 << 13 and "as it is also qwen3:latest" in said(planned)
     assert planned.paths == (store / "manifests/registry.ollama.ai/library/qwen3/4b",)
     remove.carry_out(planned)
     assert (only(home).store_name, only(home).path.is_file()) == ("qwen3:latest", True)

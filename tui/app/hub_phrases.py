@@ -60,9 +60,15 @@ def no_room(size_bytes: int, room: int, kept: int) -> str:
     )
 
 
-def goes_on(downloads: Sequence[Download]) -> str:
+def goes_on(downloads: Sequence[Download], *, in_background: bool = False) -> str:
     """What is said at the end about what is not whole yet; nothing where all is."""
     left = [one for one in downloads if one.state in ("waiting", "fetching", "checking")]
+    if in_background:
+        return (
+            trn("{n} download goes on in the background.", "{n} downloads go on in the background.", len(left))
+            if left
+            else ""
+        )
     if len(left) == 1:
         name, part = order_name(left[0].order), percent(share_of(left[0]))
         return tr("{name} is {percent} downloaded: the rest follows at the next start.", name=name, percent=part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
     from tui.host.remote_line import Line, Reached
 
 
+VARIABLE = "LLMTUI_BACKGROUND"
+"""Of the environment: 1 or 0, which goes before the settings."""
+
+
 def new_session(settings: Settings, state: StateStore, store: Store, options: AppOptions) -> Session:
     """One that has not begun. Settings of this run alone are not those of the background."""
-    is_wanted = settings.session.background if options.background is None else options.background
+    given = os.environ.get(VARIABLE)
+    usual = settings.session.background if given is None else given == "1"
+    is_wanted = usual if options.background is None else options.background
     is_usual = options.settings_file is None and not options.software_vulkan and not options.monitor
     if is_wanted and is_usual:
         from tui.host.remote_session import RemoteSession

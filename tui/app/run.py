@@ -54,7 +54,7 @@ def run(options: AppOptions) -> int:
             say_error(sentence)
         if app.goes_on:
             say(tr(host_phrases.GOES_ON))
-        if told := hub_phrases.goes_on(app.controller.fetching.all):
+        if told := hub_phrases.goes_on(app.controller.fetching.all, in_background=app.goes_on):
             say(told)
     return code
 

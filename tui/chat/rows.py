@@ -181,7 +181,7 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             n_turns=n_turns,
             is_pinned=bool(pinned),
             is_archived=bool(archived),
-            tags=_list(tags, str),
+            tags=_list(tags, str) if tags != "[]" else (),
         )
         for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )

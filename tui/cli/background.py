@@ -17,6 +17,7 @@ from tui.cli.parser import CommandLineError
 from tui.host import client
 from tui.host.meeting import HostProblem
 from tui.host.messages import HostStatus, SessionStatus, State, no_such_session
+from tui.host.survival import warning
 from tui.words import mark, tr
 
 _STATES: dict[State, str] = {
@@ -108,6 +109,7 @@ def _record(status: HostStatus) -> dict[str, object]:
     return {
         **fields,
         "sessions": sessions,
+        "downloads": [msgspec.structs.asdict(one) for one in status.downloads],
         "title": next((one.title for one in reversed(status.sessions) if one.title), ""),
         "n_waiting": sum(one.state == "waiting" for one in status.sessions),
         "ends_in_s": status.ends_in_s if status.ends_in_s >= 0 else None,
@@ -142,6 +144,12 @@ def _summary(status: HostStatus) -> str:
     """What all of them share."""
     loaded = tr("{model} is loaded", model=status.model) if status.model else tr("no model is loaded")
     parts = [loaded, format.size(status.memory_bytes), tr("process {pid}", pid=status.pid)]
+    if status.downloads:
+        done = sum(one.n_bytes for one in status.downloads) / max(1, sum(one.size_bytes for one in status.downloads))
+        names = format.listed(*(one.name for one in status.downloads))
+        parts.append(tr("downloads {names}, {percent}", names=names, percent=f"{done:.0%}"))
     if status.ends_in_s >= 0:
         parts.append(tr("ends in {time}", time=format.about(status.ends_in_s)))
+    if told := warning(status.survival):
+        parts.append(told)
     return " · ".join(parts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from tui.config.action import Action
 from tui.config.action import rows as _rows
+from tui.config.card_rows import CARD
+from tui.config.dialog_rows import ODDS, PRESETS
 from tui.config.list_rows import CONVERSATION_LIST
 from tui.config.message_rows import COMPARED_ANSWERS, MESSAGES, SELECTED_MESSAGE
 from tui.config.prompt_rows import COMPLETION, FOLDER, PROMPT, PROMPT_OUTSIDE
@@ -123,6 +125,7 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        ("summarize", mark("Summarize conversation"), mark("Go on with a summary in the place of what was said."), ""),
         ("reread_files", mark("Read files again"), mark("Send files again that have changed since."), ""),
         (
             "export",
@@ -156,51 +159,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("After a failure"),
         "card",
-        ("card_reload", mark("Reload"), mark("Load the model again."), "r", "footer"),
-        (
-            "card_small_ubatch",
-            mark("Reload with small ubatch"),
-            mark("Load with less memory for computing on the GPU."),
-            "u",
-            "footer",
-        ),
-        (
-            "card_fewer_layers",
-            mark("Reload with fewer layers"),
-            mark("Load with fewer layers on the GPU."),
-            "l",
-            "footer",
-        ),
-        ("card_cpu", mark("Reload on CPU"), mark("Load on the CPU."), "c", "footer"),
-        (
-            "card_no_repack",
-            mark("Reload without repacking"),
-            mark("Load without repacking the weights."),
-            "n",
-            "footer",
-        ),
-        (
-            "card_gpu",
-            mark("Reload on GPU"),
-            mark("Load on the GPU, after llama.cpp's code for the CPU crashed."),
-            "g",
-            "footer",
-        ),
-        (
-            "card_load_settings",
-            mark("Change load settings"),
-            mark("Choose other load settings after a load that failed."),
-            "s",
-            "footer",
-        ),
-        (
-            "card_other_model",
-            mark("Choose other model"),
-            mark("Choose another model after a load that failed."),
-            "o",
-            "footer",
-        ),
-        ("card_details", mark("Show engine log"), mark("Show the engine's log."), "d", "footer"),
+        *CARD,
     ),
     *_rows(
         mark("Dialogs"),
@@ -307,19 +266,12 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Presets"),
         "presets",
-        ("preset_take", mark("Use"), mark("Use the preset in the open conversation."), "enter", "footer"),
-        ("preset_save", mark("Save as"), mark("Save what the conversation is asked with."), "ctrl+s", "footer"),
-        ("preset_rename", mark("Rename"), mark("Give the preset another name."), "f2", "footer"),
-        ("preset_default", mark("Make default"), mark("Give the preset to new conversations."), "f3", "footer"),
-        ("preset_delete", mark("Delete"), mark("Delete the preset."), "ctrl+d", "footer"),
+        *PRESETS,
     ),
     *_rows(
         mark("Token probabilities"),
         "odds",
-        ("odds_previous", mark("Go to previous"), mark("Go to the token before."), "left h", "footer"),
-        ("odds_next", mark("Go to next"), mark("Go to the next token."), "right l", "footer"),
-        ("odds_unsure", mark("Go to next unsure"), mark("Go to the next token that was not likely."), "n", "footer"),
-        ("odds_unsure_before", mark("Go to previous unsure"), mark("Go back to one that was not likely."), "N"),
+        *ODDS,
     ),
     *_rows(
         mark("Forms"),

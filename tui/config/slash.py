@@ -30,6 +30,7 @@ _NAMES = {
     "find": "find_text",
     "branches": "branches",
     "rename": "rename",
+    "summarize": "summarize",
     "save": "export",
     "export": "export",
     "import": "import",

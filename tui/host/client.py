@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -31,14 +29,13 @@ from tui.host.messages import (
     Welcome,
     host_decoder,
 )
+from tui.host.survival import way_to_start
 from tui.protocol.wire import FrameDecoder, WireError, encode
 from tui.session.aside import aside
 from tui.words import tr
 
 PROCESS = "tui.host.process"
 """The module that a host's process runs; it stands on its command line."""
-_SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
-"""Before a command: it runs outside of the login that it was started in, with whose processes it might be ended."""
 _GREETING_S, _START_S, _FREE_S, _STOP_S = 5.0, 30.0, 10.0, 20.0
 """How long a host may take to say its first word, to listen once it was started, to free its model, and to end."""
 _MOST_STARTS = 3
@@ -224,7 +221,8 @@ async def _reached(place: Meeting) -> socket.socket:
 async def _started(place: Meeting) -> bytes:
     """Start one; what it says is why it cannot be."""
     said = b""
-    for way in (_SCOPE, ()) if _has_user_manager() else ((),):
+    way_out = await way_to_start()
+    for way in (way_out, ()) if way_out else ((),):
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would be killed with this process
             [*way, sys.executable, "-P", "-m", PROCESS],
             stdin=subprocess.DEVNULL,
@@ -242,12 +240,6 @@ async def _started(place: Meeting) -> bytes:
         if place.is_locked():
             break
     return said
-
-
-def _has_user_manager() -> bool:
-    """Whether systemd runs services for this user."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    return Path(runtime, "systemd", "private").exists() and shutil.which(_SCOPE[0]) is not None
 
 
 async def _line(connection: socket.socket) -> HostLine:

@@ -57,8 +57,9 @@ class Serving(Protocol):
     def for_screen(self, join: Join) -> Session | None:
         """The session that a screen joins; None where that has ended, or the host is ending."""
 
-    async def end(self, session: Session) -> bool:
-        """End what no screen wants any more, and the host if nothing else is there, and whether that is so."""
+    async def end(self, line: Line, session: Session) -> bool:
+        """End what no screen wants any more, and the host if nothing else is there, and whether that is so. What
+        cannot be saved is told on the `line`."""
 
     async def free(self) -> None:
         """Free the model if nobody needs it now."""
@@ -179,7 +180,7 @@ class Line(asyncio.Protocol):
             self.cut()
 
     async def _end(self, session: Session) -> None:
-        if not await self._host.end(session):
+        if not await self._host.end(self, session):
             self.cut()  # who waits for the end of the host would wait in vain
 
     async def _stop(self, id: str) -> None:

@@ -85,6 +85,10 @@ class Rested(HostMessage, frozen=True):
     """To who follows: nothing is asked, or the question that was answered is done with."""
 
 
+OF_LEAVING = 0
+"""The `Returned.id` of what went wrong when a session ended because of a `Leave`."""
+
+
 class Returned(HostMessage, frozen=True):
     """A `Call` is done with. All that it changed was told before."""
 
@@ -127,6 +131,14 @@ class SessionStatus(HostMessage, frozen=True):
     """How many follow it."""
 
 
+class Fetched(HostMessage, frozen=True):
+    """One download of a host."""
+
+    name: str
+    n_bytes: int
+    size_bytes: int
+
+
 class HostStatus(HostMessage, frozen=True):
     """What a host has and does."""
 
@@ -142,6 +154,10 @@ class HostStatus(HostMessage, frozen=True):
     """The oldest first; of questions that are over, the newest ones."""
     memory_bytes: int
     """Of the host and its engine, as the system counts what is their own and what is mapped."""
+    downloads: tuple[Fetched, ...]
+    """What it fetches while no screen is there, or will."""
+    survival: str
+    """What becomes of it when its user logs out; a `tui.host.survival.Survival`."""
     ends_in_s: float
     """Until it ends by itself if nobody asks; negative for never or not while it works."""
 

@@ -146,7 +146,7 @@ class Answer(Operation[None], frozen=True):
     goes_on: bool
 
 
-class EndThought(Operation[None], frozen=True):
+class AnswerNow(Operation[None], frozen=True):
     """Have the answer come now."""
 
 
@@ -199,7 +199,7 @@ class MeasureContext(Operation[None], frozen=True):
 
 AnyOperation = (
     StartEngine | EngineLog | AskEngine | Load | Retry | Restart | Unload | Speak | New | Open | Delete | ShowBranch
-    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | EndThought | PutBack | Interrupt | Send | Release
+    | RemoveTurn | EditAnswer | Configure | Flush | Settle | Answer | AnswerNow | PutBack | Interrupt | Send | Release
     | SendNext | TakeBack | LengthOf | MeasureContext
 )  # fmt: skip
 

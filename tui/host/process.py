@@ -20,6 +20,7 @@ from tui.config.logfile import log_to_file
 from tui.config.settings import load_settings
 from tui.host.meeting import HostProblem, Meeting, meeting
 from tui.host.server import Host
+from tui.host.survival import own_survival
 
 _log = logging.getLogger("llmtui.host")
 
@@ -70,7 +71,7 @@ async def _run(listener: socket.socket) -> None:
     settings, _ = load_settings()  # what is wrong with them is told by whoever starts in a terminal
     log_to_file(settings.log.level)
     is_over = asyncio.Event()
-    host = Host(settings, is_over)
+    host = Host(settings, is_over, await own_survival())
     loop = asyncio.get_running_loop()
     for number in ASKED:
         loop.add_signal_handler(number, is_over.set)

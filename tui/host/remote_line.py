@@ -10,11 +10,24 @@ from typing import Any, Protocol
 
 from tui.host import operations as ops
 from tui.host.meeting import HostProblem
-from tui.host.messages import FROM_HOST, Call, Caught, Closed, Happened, HostMessage, Join, KeysMoved, Leave, Returned
+from tui.host.messages import (
+    FROM_HOST,
+    OF_LEAVING,
+    Call,
+    Caught,
+    Closed,
+    Happened,
+    HostMessage,
+    Join,
+    KeysMoved,
+    Leave,
+    Returned,
+)
 from tui.words import language
 
 _FIRST_S, _LONGEST_S = 0.05, 5.0
 """How long it waits before it tries again, at first and at most."""
+_MOST_FAULTS = 3
 _log = logging.getLogger("llmtui")
 
 
@@ -68,6 +81,8 @@ class RemoteLine:
         self.on_keys: Callable[[bool], None] = lambda _: None
         """Called when the keys come or go."""
         self._is_leaving = False
+        self.lost_at_end: Exception | None = None
+        """Why not all could be saved when the session ended, if so."""
         self._task: asyncio.Task[None] | None = None
         self._joined: asyncio.Future[None] | None = None
 
@@ -121,12 +136,18 @@ class RemoteLine:
             joined.set_exception(problem)
             joined.add_done_callback(_heard)
             return
+        n_faults = 0
         while line is not None:
             is_over = False
             try:
                 is_over = await self._follow(line, joined)
             except HostProblem as problem:
                 _log.info("The line to the host broke: %s", problem)
+            except Exception:  # noqa: BLE001 - ours, or what another version says: told anew, but not for ever
+                _log.exception("What the host says could not be taken")
+                self._number = -1
+                n_faults += 1
+                is_over = n_faults > _MOST_FAULTS
             finally:
                 self._line = None
                 line.close()
@@ -188,6 +209,8 @@ class RemoteLine:
                 joined.set_result(None)
 
     def _returned(self, number: int, result: bytes, problem: bytes) -> None:
+        if number == OF_LEAVING:
+            self.lost_at_end = ops.error_of(ops.read_problem(problem))
         if number not in self._pending:  # it was heard before the line broke
             return
         _, operation, future = self._pending.pop(number)

@@ -233,7 +233,7 @@ class RemoteSession(Session):
         self._do(ops.Answer(drop_oldest=drop_oldest, replaces=replaces, goes_on=goes_on))
 
     def end_thought(self) -> None:
-        self._do(ops.EndThought())
+        self._do(ops.AnswerNow())
 
     def put_back(self) -> None:
         self._do(ops.PutBack())
@@ -393,3 +393,5 @@ class RemoteSession(Session):
         await self.planner.close()
         self.state_lost = await self._remembered.flush()
         await self.store.close()
+        if isinstance(self._line.lost_at_end, StoreError):
+            raise self._line.lost_at_end

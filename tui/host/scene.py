@@ -4,11 +4,10 @@ events."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 import msgspec
 
-from tui.base.pathtext import from_text, to_text
+from tui.base.pathtext import PathJson
 from tui.chat.conversation import Conversation, Turn, new_conversation, title_from
 from tui.protocol.messages import Delta, Started
 from tui.session import events
@@ -98,24 +97,9 @@ def after(scene: Scene, event: events.AnySessionEvent, *, with_text: bool = True
             return scene
 
 
-def encode(scene: Scene) -> bytes:
-    """JSON of it."""
-    return _ENCODER.encode(scene)
-
-
-def decode(data: bytes) -> Scene:
-    """Raises `msgspec.MsgspecError`."""
-    scene: Scene = _decoder().decode(data)
-    return scene
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[Scene]:
-    """Made when it is wanted, as it takes its time."""
-    return msgspec.json.Decoder(Scene, dec_hook=from_text)
+_JSON: PathJson[Scene] = PathJson(Scene)
+encode, decode = _JSON.encode, _JSON.decode
+"""A scene as JSON, and back; see `PathJson`."""
 
 
 def retold(scene: Scene) -> Iterator[events.AnySessionEvent]:

@@ -341,8 +341,8 @@ def _answer(served: Served, asked: ops.Answer) -> None:
     served.controller.answer(drop_oldest=asked.drop_oldest, replaces=asked.replaces, goes_on=asked.goes_on)
 
 
-@_for(ops.EndThought)
-def _end_thought(served: Served, _: ops.EndThought) -> None:
+@_for(ops.AnswerNow)
+def _end_thought(served: Served, _: ops.AnswerNow) -> None:
     served.controller.end_thought()
 
 

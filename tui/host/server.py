@@ -17,11 +17,15 @@ from tui.chat.store import StoreError
 from tui.config.options import Options
 from tui.config.settings import SessionSettings, Settings
 from tui.config.state import StateStore
+from tui.downloads.records import Download
 from tui.engines.interface import share_language
+from tui.host.downloading import Downloading
 from tui.host.line import Line
 from tui.host.meeting import peer
-from tui.host.messages import AskHost, Begun, Closed, HostStatus, Join, Remark, Welcome
+from tui.host.messages import OF_LEAVING, AskHost, Begun, Closed, Fetched, HostStatus, Join, Remark, Returned, Welcome
+from tui.host.operations import encode, problem_of
 from tui.host.sessions import Session, Sessions
+from tui.host.survival import Survival, warning
 from tui.protocol.death import EngineDied
 from tui.session.events import Phase
 from tui.shell.asking import Asking
@@ -41,11 +45,14 @@ _log = logging.getLogger("llmtui.host")
 class Host:
     """Of all sessions; implements `line.Serving`."""
 
-    def __init__(self, settings: Settings, is_over: asyncio.Event) -> None:
-        """`is_over` is set when nobody wants it any more."""
+    def __init__(self, settings: Settings, is_over: asyncio.Event, survival: Survival) -> None:
+        """`is_over` is set when nobody wants it any more. `survival` is told to the first that asks, where it does not
+        stay."""
+        self._survival, self._is_survival_told = survival, False
         self._settings, self._is_over = settings, is_over
         self._wishes: SessionSettings = settings.session
         self.sessions = Sessions(settings, self._changed)
+        self._downloading = Downloading(self._rest)
         self._has_served = self._is_ending = False
         self._lines: set[Line] = set()
         self._askers: dict[Session, Line] = {}
@@ -80,6 +87,7 @@ class Host:
         ending = [asyncio.create_task(self.sessions.close(one)) for one in self.sessions if not one.is_over]
         if ending:
             await asyncio.wait(ending, timeout=_END_S)
+        await self._downloading.close()
         await self.sessions.engine.close()
         if ending or self._tasks:
             await asyncio.wait({*ending, *self._tasks})
@@ -157,12 +165,13 @@ class Host:
         state.read()
         return self.sessions.open("app", state, Options())
 
-    async def end(self, session: Session) -> bool:
+    async def end(self, line: Line, session: Session) -> bool:
         """As `Serving.end`."""
         try:
             await self.sessions.close(session)
         except StoreError as error:
             _log.warning("Not all is saved: %s", error)
+            line.send(Returned(id=OF_LEAVING, problem=encode(problem_of(error))))
         if is_last := not tuple(self.sessions):
             self._is_over.set()
         return is_last
@@ -175,7 +184,7 @@ class Host:
     @property
     def is_busy(self) -> bool:
         """Something is done in a session, or waits."""
-        return any(session.is_busy for session in self.sessions)
+        return bool(self._downloading.all) or any(session.is_busy for session in self.sessions)
 
     def status(self) -> HostStatus:
         """As `Serving.status`."""
@@ -190,6 +199,8 @@ class Host:
             path=loaded.path if loaded else "",
             sessions=tuple(session.status for session in self.sessions),
             memory_bytes=sum(_memory(pid) for pid in (os.getpid(), engine.pid) if pid is not None),
+            downloads=tuple(map(_fetched, self._downloading.all)),
+            survival=self._survival,
             ends_in_s=self._ends_in_s(),
         )
 
@@ -240,6 +251,7 @@ class Host:
         try:
             async with session.share.turn.taken():
                 session.has_begun = True
+                self._tell_survival(session)
                 if session.share.alive:
                     controller.model.adopt(self.sessions.in_use)
                 await share_language(session.share)
@@ -273,6 +285,11 @@ class Host:
         if (line := self._askers.get(session)) is not None:
             line.send(Remark(sentence=sentence))
 
+    def _tell_survival(self, session: Session) -> None:
+        if not self._is_survival_told and (told := warning(self._survival)):
+            self._say(session, tr("The model stays loaded in the background. {warning}", warning=told))
+        self._is_survival_told = True
+
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
@@ -285,6 +302,8 @@ class Host:
         if self._is_ending:
             return
         self._rest()
+        screens = [one.served for one in self.sessions if one.served is not None]
+        self._downloading.want(bool(screens) and not any(served.n_viewers for served in screens))
         if not session.is_busy:
             for line in self._lines:
                 line.rest(session)
@@ -323,6 +342,11 @@ class Host:
         task = asyncio.create_task(self.free())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _fetched(download: Download) -> Fetched:
+    order = download.order
+    return Fetched(name=f"{order.repo.name} {order.label}", n_bytes=download.n_bytes, size_bytes=order.size_bytes)
 
 
 def _memory(pid: int) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from tui.chat.store import StoreError
 from tui.config.options import Options
 from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.host.client import HostEnded
-from tui.host.messages import FROM_HOST, Call, HostMessage, Join, Leave
+from tui.host.messages import FROM_HOST, OF_LEAVING, Call, HostMessage, Join, Leave, Returned
+from tui.host.operations import encode, problem_of
 from tui.host.remote_line import Line, Reached
 from tui.host.sessions import Session, Sessions
 
@@ -53,8 +55,10 @@ class LineHere:
     async def _end(self) -> None:
         try:
             await self._sessions.close(self._session)
-            await self._sessions.engine.close()
+        except StoreError as error:
+            self._hear(Returned(id=OF_LEAVING, problem=encode(problem_of(error))))
         finally:
+            await self._sessions.engine.close()
             self._said.put_nowait(None)
 
 

@@ -109,7 +109,7 @@ class _Plan:
         if model.source == "ollama" and not self._add_tag():
             return self._refused(
                 later(
-                    "Ollama is changing its store, or not all of it can be read. Delete the model with `{command}`.",
+                    "Ollama is changing its store, or it cannot be read. Delete it with `{command}`.",
                     command=f"ollama rm {model.store_name}".strip(),
                 )
             )

@@ -6,12 +6,9 @@ that line. `announcer` tells each event to all who listen.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
-import msgspec
-
-from tui.base.pathtext import from_text, to_text
+from tui.base.pathtext import PathJson
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.schema import StoreFault
 from tui.config.problems import ConfigProblem
@@ -412,21 +409,6 @@ AnySessionEvent = (
 )  # fmt: skip
 
 
-def encode(event: AnySessionEvent) -> bytes:
-    """One line of JSON, without its end. Raises UnicodeEncodeError for a file name that is no text."""
-    return _ENCODER.encode(event)
-
-
-def decode(line: bytes) -> AnySessionEvent:
-    """The event that `encode` made this line of. Raises `msgspec.MsgspecError` for any other."""
-    event: AnySessionEvent = _decoder().decode(line)
-    return event
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[AnySessionEvent]:
-    """Made when it is wanted: it takes some 20 ms, and a session in this process needs none."""
-    return msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
+_JSON: PathJson[AnySessionEvent] = PathJson(AnySessionEvent)
+encode, decode = _JSON.encode, _JSON.decode
+"""An event as a line of JSON, and back; see `PathJson`."""

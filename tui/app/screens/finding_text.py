@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
@@ -12,7 +13,8 @@ from tui.app.widgets.transcript import Transcript
 class FindingText:
     """The line is mounted when it is first wanted, above the prompt, and goes when the search ends."""
 
-    def __init__(self, transcript: Transcript, prompt: Prompt) -> None:
+    def __init__(self, transcript: Transcript, prompt: Prompt, flows: Flows) -> None:
+        self.flows = flows
         self._transcript, self._prompt = transcript, prompt
         self._line: FindLine | None = None
         self._words: tuple[str, ...] = ()
@@ -37,6 +39,7 @@ class FindingText:
         """Go to the hit before."""
         self._transcript.find_next(-1)
 
+    @flow("find")
     async def look_up(self, words: Sequence[str], turn_id: str) -> None:
         """Go to a message in which these words were found, with all of their places lit."""
         self._words = tuple(words)
@@ -63,6 +66,10 @@ class FindingText:
         search = self._transcript.search
         if search is not None and search.current is not None:
             self._transcript.focus()
+
+    def go(self, step: int) -> None:
+        """To another hit."""
+        self._transcript.find_next(step)
 
     def show(self, number: int, n: int) -> None:
         """Count the hits."""

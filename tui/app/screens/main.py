@@ -4,7 +4,6 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 from textual import events, on
@@ -17,7 +16,6 @@ from textual.worker import Worker
 from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
-from tui.app.phrases import hint
 from tui.app.screens.attaching import Attaching
 from tui.app.screens.bench_flows import BenchFlows
 from tui.app.screens.branch_actions import BranchActions
@@ -33,7 +31,7 @@ from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
-from tui.app.screens.look_flows import LookFlows
+from tui.app.screens.look_flows import BROAD_COLUMNS, LookFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.odds_flows import OddsFlows
@@ -46,6 +44,7 @@ from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.slash_commands import SlashCommands
 from tui.app.screens.start import Start
+from tui.app.screens.summarising import Summarising
 from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.attached_files import AttachedFiles
@@ -53,7 +52,6 @@ from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.completion_list import CompletionList
 from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.download_line import DownloadLine
-from tui.app.widgets.find_line import FindLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -75,8 +73,6 @@ from tui.session.interface import Session
 from tui.words import Language, mark, tr, use
 
 NARROW_COLUMNS = 100
-BROAD_COLUMNS = 160
-"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
 PLACEHOLDER = mark("Ask anything…")
 
 
@@ -117,7 +113,8 @@ class MainScreen(Screen[None]):
         bench = BenchFlows(controller, settings, flows, self.models)
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._look_up)
+        self._finding = FindingText(self.transcript, self.prompt, flows)
+        self.conversations = talks = ConversationFlows(controller, settings, flows, line.show, self._finding.look_up)
         self.commands.with_text = {"system_prompt": talks.take_system_prompt, "rename": talks.take_name}
         self.presets = PresetFlows(controller, settings, flows, self.models)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier, self.attaching)
@@ -127,7 +124,7 @@ class MainScreen(Screen[None]):
         self.sending = Sending(
             controller, self.transcript, self.prompt, self._queued, editing, flows, self.models, self.attaching
         )
-        self._finding = FindingText(self.transcript, self.prompt)
+        summarising = Summarising(controller, flows)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
@@ -156,7 +153,7 @@ class MainScreen(Screen[None]):
             line,
             self.sending,
             SessionNotices(controller, flows),
-            RefusedAnswers(controller, flows, self.models, self.transcript),
+            RefusedAnswers(controller, flows, self.models, self.transcript, summarising),
             self.hubs,
             self.presets,
             self.odds,
@@ -168,8 +165,8 @@ class MainScreen(Screen[None]):
         copying = CopyingAs(controller, self.transcript, flows, copier)
         messages = self.messages, self.branching, self.odds, self._finding, copying
         chats = self.conversations, self.conversations.exchanging, self.presets
-        look = LookFlows(controller, settings, flows, self)
-        writing = self.sending, PromptFlows(controller, self.prompt, flows), look
+        look = LookFlows(controller, settings, flows, self, self._saved.look)
+        writing = self.sending, PromptFlows(controller, self.prompt, flows), look, summarising
         owners = self.models, self.hubs, folders, tuning, bench, *chats, *messages, *writing
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -178,7 +175,7 @@ class MainScreen(Screen[None]):
         yield self._header
         with Horizontal(id="middle"):
             yield self._column
-            with ChatColumn(id="chat"):
+            with ChatColumn(self._finding, id="chat"):
                 yield self._page
                 yield self.transcript
                 yield self._queued
@@ -315,34 +312,6 @@ class MainScreen(Screen[None]):
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
-    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
-        self.flows.start("find", partial(self._finding.look_up, words, turn_id))
-
-    @on(FindLine.Typed)
-    def _find_typed(self, event: FindLine.Typed) -> None:
-        self._finding.typed(event.text)
-
-    @on(FindLine.Entered)
-    def _find_entered(self) -> None:
-        self._finding.entered()
-
-    @on(FindLine.Go)
-    def _find_go(self, event: FindLine.Go) -> None:
-        self.transcript.find_next(event.step)
-
-    @on(FindLine.Left)
-    @on(Transcript.FindEnded)
-    def _find_ended(self) -> None:
-        self._finding.end()
-
-    @on(Transcript.Found)
-    def _found(self, event: Transcript.Found) -> None:
-        self._finding.show(event.number, event.n)
-
-    @on(events.DescendantFocus, "Prompt")
-    def _prompt_focused(self) -> None:
-        self._finding.end()
-
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
@@ -397,33 +366,11 @@ class MainScreen(Screen[None]):
         self.run_worker(self._controller.new(), group="new")
         self.prompt.focus()
 
-    def action_toggle_sidebar(self) -> None:
-        """Show or hide the sidebar, and remember it."""
-        hidden = not self.has_class("-no-sidebar")
-        self.set_class(hidden, "-no-sidebar")
-        self._controller.remember(sidebar=not hidden)
-
     def action_monitor(self) -> None:
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
         self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
-
-    def action_toggle_conversations(self) -> None:
-        """Show or hide the conversations at the left, and remember it."""
-        if not self.has_class("-broad"):
-            self.flows.tell(
-                tr(
-                    "The list needs {n} columns or more. The dialog{key} opens at any width.",
-                    n=BROAD_COLUMNS,
-                    key=hint(self._keymap, "conversations"),
-                )
-            )
-            return
-        hidden = not self.has_class("-no-conversations")
-        self.set_class(hidden, "-no-conversations")
-        self._controller.remember(conversation_list=not hidden)
-        self._saved.look()
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

@@ -15,7 +15,6 @@ from tui.config.presets import Preset
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.models.modelfile import file_title
-from tui.models.named import find, named
 from tui.protocol.records import AnswerFormat
 from tui.session import events
 from tui.session.interface import Session
@@ -140,11 +139,15 @@ class PresetFlows:
 
     async def _load(self, wanted: str) -> None:
         """Load the model of a preset, unless it is loaded."""
+        from tui.models.named import find, named
+
         now = self._controller.model.path
         if now is not None and wanted in (file_title(now), str(now)):
             return
         path = user_path(wanted)
         if not path.is_absolute():
+            from tui.models.named import find, named  # takes time that the first paint does not have
+
             found = find(wanted, named(await asyncio.to_thread(self._models.scan_library))[0])
             if len(found) != 1:
                 told = tr("There is no model, or more than one, called {name}.", name=one_line(wanted))

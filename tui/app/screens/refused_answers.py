@@ -9,6 +9,7 @@ import msgspec
 from tui.app import phrases
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.summarising import Summarising
 from tui.app.widgets.transcript import Transcript
 from tui.protocol.records import ErrorInfo
 from tui.session import events
@@ -19,8 +20,15 @@ from tui.words import tr, trn
 class RefusedAnswers:
     """Follows the session."""
 
-    def __init__(self, controller: Session, flows: Flows, models: ModelFlows, transcript: Transcript) -> None:
-        self.flows = flows
+    def __init__(
+        self,
+        controller: Session,
+        flows: Flows,
+        models: ModelFlows,
+        transcript: Transcript,
+        summarising: Summarising,
+    ) -> None:
+        self.flows, self._summarising = flows, summarising
         self._controller, self._models, self._transcript = controller, models, transcript
 
     def hear(self, event: events.AnySessionEvent) -> None:
@@ -54,14 +62,25 @@ class RefusedAnswers:
                 key="l",
             )
         ]
+        if self._summarising.can(info.n_drop):
+            choices.append(
+                Choice(
+                    id="summarize",
+                    label=tr("Summarize the oldest"),
+                    note=tr("goes on in a new conversation"),
+                    key="s",
+                )
+            )
         if loaded is not None and loaded.n_ctx < wanted <= loaded.n_ctx_train:
             note = trn("{n} token; takes more memory", "{n} tokens; takes more memory", wanted)
             choices.append(Choice(id="raise", label=tr("Load with a larger context"), note=note, key="c"))
-        choices.append(Choice(id="leave", label=tr("Do neither"), note=tr("the prompt stays unanswered"), key="n"))
+        choices.append(Choice(id="leave", label=tr("Do nothing"), note=tr("the prompt stays unanswered"), key="n"))
         question = phrases.overflow_question(info)
         chosen = await self.flows.ask(ChoiceScreen(tr("The context is full"), choices, keymap, question=question))
         if chosen == "drop" and controller.phase == "ready":  # not so if a load that was prepared meanwhile has begun
             controller.answer(drop_oldest=True)
+        elif chosen == "summarize" and controller.phase == "ready":
+            self._summarising.begin(info.n_drop)
         elif chosen == "raise":
             self._answer_with(wanted, info)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,24 +27,29 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """All that were found in it."""
 
 
-def together(conversations: Iterable[Summary], wanted: Wanted, hits: Sequence[Hit]) -> list[Found]:
+def together(conversations: Sequence[Summary], wanted: Wanted, hits: Sequence[Hit]) -> list[Found]:
     """Conversations whose title holds all words, and those of the hits. Without words, all that pass the filters, in
-    their order. Of archived ones only what words were found in, or what `wanted` asks for."""
+    their order. Of archived ones only what words were found in, or what `wanted` asks for. Some milliseconds for
+    10,000."""
+    if not wanted.words:
+        shown = (one for one in conversations if one.is_archived == wanted.is_archived and _passes(one, wanted))
+        return [Found(conversation=one) for one in shown]
     by_conversation: dict[str, list[Hit]] = {}
     for hit in hits:
         by_conversation.setdefault(hit.conversation_id, []).append(hit)
-    words = [word.casefold() for word in wanted.words]
+    first, *others = (word.casefold() for word in wanted.words)
+    titles = [one.title.casefold() for one in conversations]
+    named = {
+        one.id
+        for one, title in zip(conversations, titles, strict=True)
+        if first in title and all(word in title for word in others) and _passes(one, wanted)
+    }
     found: list[tuple[float, Found]] = []
     for one in conversations:
-        own = sorted(by_conversation.get(one.id, ()), key=lambda hit: -hit.score)
-        if words:
-            title = one.title.casefold()
-            is_named = all(word in title for word in words) and _passes(one, wanted)
-        else:
-            is_named = _passes(one, wanted) and one.is_archived == wanted.is_archived
-        if own or is_named:
-            best = (own[0].score + 0.1 * math.log(len(own))) if own else 0.0
-            score = best + TITLE_SCORE * is_named if words else 0.0
+        if one.id in by_conversation or one.id in named:
+            own = sorted(by_conversation.get(one.id, ()), key=lambda hit: -hit.score)
+            score = (own[0].score + 0.1 * math.log(len(own))) if own else 0.0
+            score += TITLE_SCORE * (one.id in named)
             found.append((score, Found(conversation=one, hits=tuple(own[:MOST_SHOWN]), n_hits=len(own))))
     found.sort(key=lambda pair: -pair[0])  # which leaves what is equally good in the order of the list
     return [one for _, one in found]

@@ -15,6 +15,10 @@ MOST_WORD_CHARS = 200
 _TOKEN = re.compile(r'(?P<key>[a-z]+)[:：](?P<value>"[^"]*"?|\S*)|"(?P<phrase>[^"]*)"?|(?P<word>\S+)', re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 _AGO = re.compile(r"(\d{1,4})([dwmy])")
+_BEGUN = re.compile(
+    r"\d{0,4}(-(0\d?|1[0-2]?|[2-9])?(-([0-2]\d?|3[01]?|[4-9])?)?)?|t(o(d(ay?)?)?)?|y(e(s(t(e(r(d(ay?)?)?)?)?)?)?)?"
+)
+"""A date that is being typed says nothing yet, and is not complained of."""
 _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 
@@ -56,7 +60,7 @@ def wanted(typed: str, now: datetime) -> Wanted:
             found = read(value, now) if value else None
             if found is not None:
                 given[name] = found
-            elif value:
+            elif value and not _BEGUN.fullmatch(value.casefold()):
                 unclear.append(token[0])
         elif key == "tag":
             tags += [value.casefold()] if value else []

@@ -24,11 +24,11 @@ from tui.protocol.records import ErrorInfo
 
 VERBS = {
     "Add", "Answer", "Archive", "Attach", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare",
-    "Complete", "Compute", "Continue", "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find", "Fit",
-    "Fold", "Go", "Help", "Import", "Keep", "Limit", "Load", "Lower", "Make", "Mark", "Move", "New", "Open",
+    "Complete", "Compute", "Continue", "Copy", "Delete", "Double", "Download", "Edit", "Export", "Filter", "Find",
+    "Fit", "Fold", "Go", "Help", "Import", "Keep", "Limit", "Load", "Lower", "Make", "Mark", "Move", "New", "Open",
     "Pause", "Pin", "Quit", "Raise", "Read", "Recall", "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset",
-    "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show", "Sort", "Stop", "Summarize", "Suspend", "Switch",
-    "Tag", "Toggle", "Tune", "Undo", "Unload", "Use", "Write",
+    "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show", "Sort", "Stop", "Summarize", "Suspend",
+    "Switch", "Tag", "Toggle", "Tune", "Undo", "Unload", "Use", "Write",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 

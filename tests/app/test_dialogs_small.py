@@ -185,11 +185,11 @@ async def test_the_help_finds_actions_and_tells_how_to_change_their_keys() -> No
 
 
 async def test_the_help_shows_the_users_own_keys() -> None:
-    keymap, problems = resolve({"theme": "alt+h"})
+    keymap, problems = resolve({"theme": "alt+q"})
     assert not problems
     async with opened(HelpScreen(keymap)) as stage:
         await stage.type("choose a theme")
-        await stage.shows("alt+h")
+        await stage.shows("alt+q")
 
 
 # Logs

@@ -295,9 +295,9 @@ async def test_help_lists_every_action_and_the_palette_runs_one(start: StartApp)
 async def test_a_key_is_changed_in_the_settings(start: StartApp) -> None:
     paths.user_settings_file().parent.mkdir(parents=True, exist_ok=True)
     own = paths.user_settings_file().parent / "own.toml"
-    own.write_text('[keys]\nhelp = "alt+h"\n')
+    own.write_text('[keys]\nhelp = "alt+q"\n')
     async with start(settings_file=own) as person:
-        await person.press("alt+h")
+        await person.press("alt+q")
         await opened(person, "Keys")
 
 

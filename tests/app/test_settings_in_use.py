@@ -57,14 +57,14 @@ async def test_the_keys_of_the_card_can_be_changed(with_settings: StartWith) -> 
 
 
 async def test_sentences_name_the_keys_that_were_chosen(with_settings: StartWith, tmp_path: Path) -> None:
-    keys = '[keys]\npick_model = "alt+h"\ncard_other_model = "x"\ncard_load_settings = []\nstop = []\n'
+    keys = '[keys]\npick_model = "alt+q"\ncard_other_model = "x"\ncard_load_settings = []\nstop = []\n'
     async with with_settings(keys, model=None) as person:
         await person.wait_without_a_model()
         person.app.controller.load(LoadRequest(path=tmp_path / "gone.gguf", choice=ChosenLoad()))
         await person.wait_for(lambda: "gone.gguf could not be loaded" in person.screen_text())
         shown = " ".join(person.screen_text().split())
         assert (
-            "pick another model (alt+h)" in shown
+            "pick another model (alt+q)" in shown
             and "[x] choose other model" in shown
             and "change load settings" not in shown
         )

@@ -298,3 +298,16 @@ def test_what_cannot_be_asked_is_refused_with_what_to_do(arguments: tuple[str, .
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, b"")
     assert said in done.stderr.decode()
     assert not os.path.lexists(paths.state_file())
+
+
+def test_a_pipe_that_does_not_end_is_waited_for_with_a_word() -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "ask", "hello"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while b"waiting for the end of what is piped in" not in said:
+            said += os.read(ours, 4096)
+        process.kill()
+    os.close(ours)

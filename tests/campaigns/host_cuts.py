@@ -3,11 +3,12 @@
     python tests/campaigns/host_cuts.py [--count 100] [--seed 0]
 
 Each time one asks, others ask and are killed while they wait, some attach, on this machine and over a line with a
-delay that stalls and breaks (`tests/host/lossy_ssh.py`), and all are ended by SIGKILL, SIGHUP or a reader that
-leaves. Nothing that was asked by who was killed while waiting may be answered. Then what `attach` shows, and what is
-saved, must be byte for byte that of an answer that nobody disturbed. In the end nothing is left of the host: no
-process, no socket, no file. Prints how often each was done and the longest times; the exit code is 1 when something
-was wrong. The home folder is a temporary one. About three seconds a cut on one core."""
+delay that stalls and breaks (`tests/host/lossy_ssh.py`), and all are ended by SIGKILL, SIGHUP or a reader that leaves.
+Nothing may be answered that was asked by who was killed while waiting. Then what `attach` shows, and what is saved,
+must be byte for byte that of an answer that nobody disturbed. In the end nothing is left of the host: no process, no
+socket, no file. Prints how often each was done and the longest times; the exit code is 1 when something was wrong. The
+home folder is a temporary one. About ten seconds a cut on one core.
+"""
 
 from __future__ import annotations
 

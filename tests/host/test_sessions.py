@@ -125,3 +125,8 @@ def test_a_model_that_another_session_has_loaded_is_not_loaded_again() -> None:
     answer = json.loads(llmtui("ask", "hello", "--temp", "0", "--json").stdout)
     assert answer["path"] == str(DENSE)
     assert sorted(states().values()) == ["done", "done"]
+
+
+def test_what_was_placed_where_it_is_fastest_is_not_loaded_again() -> None:
+    first, second = (json.loads(llmtui("ask", "hello", *TINY, "--keep", "--fit", "--json").stdout) for _ in range(2))
+    assert first["load_s"] == second["load_s"] and first["conversation"] != second["conversation"]

@@ -11,6 +11,7 @@ from textual.strip import Strip
 
 from tests.app.conftest import Person
 from tests.app.scenes import SCENES, shown
+from tests.app.search_steps import HITS
 from tests.measure.fixed import COMPARISON
 from tests.planning.shapes import QWEN3_30B_A3B
 from tests.recorded import CHINESE, CONVERSATION, CPU_CRASH, DEATH, LIBRARY, LOG, QUESTION
@@ -51,6 +52,7 @@ QUOTED = (
     "src/lamp.py src/keeper.py src/rock.py src/sea.py a counted reply",
     "See ~/notes.md ~/src/ README.md app/main.py app/widgets/prompt.py base/text.py /mo /model /models /monitor",
     "Why is the sky blue? Review this code: be strict Sky Code",
+    *(hit.snippet.text for hit in HITS),
     "Lighthouse story Older than the four that are shown 4 of 6 runs",
     "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",
 )

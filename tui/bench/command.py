@@ -196,7 +196,7 @@ class _Bench:
 
                         if not (name := await make_room()):
                             raise
-                        say(tr("{model} was loaded in the background and is freed to make room.", model=name))
+                        say(tr("{model}, which was loaded in the background, is unloaded to make room.", model=name))
                         memory = await read_memory(devices, self._settings.memory)
                         job = await settle(self._options, job, self._kind.room, devices, memory, planner)
                 except NotMeasured as error:

@@ -54,15 +54,16 @@ def put_back(
 
 
 def show(connection: sqlite3.Connection, conversation_id: str, turn_id: str, seen: Sequence[str], now: float) -> None:
-    """Show the branch that this turn is in, up to where it was left. `seen` is what is shown as whoever asks knows it;
-    raises `ChangedError` when it is something else, `MissingError` when there is no such turn."""
+    """Show the branch that this turn is in, up to where it was left; the conversation is no newer for that. `seen` is
+    what is shown as whoever asks knows it; raises `ChangedError` when it is something else, `MissingError` when there
+    is no such turn."""
     places = _expect_seen(connection, conversation_id, seen)
     try:
         path = tree.path_through(places, turn_id)
     except KeyError:
         raise rows.MissingError(turn_id) from None
     _keep(connection, places, tree.with_shown(places, path, now))
-    rows.touch(connection, conversation_id, now)
+    rows.touch(connection, conversation_id)
 
 
 def remove(connection: sqlite3.Connection, conversation_id: str, turn_id: str, seen: Sequence[str], now: float) -> None:

@@ -344,8 +344,8 @@ def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, str
     connection.execute(f"INSERT INTO {table}({', '.join(values)}) VALUES ({places})", tuple(values.values()))
 
 
-def touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
-    """The conversation has changed: others who show it see that."""
+def touch(connection: sqlite3.Connection, conversation_id: str, now: float = 0.0) -> None:
+    """The conversation has changed: others who show it see that. Without `now` it stays where it is in the list."""
     # Always another time than before, which tells those who show the conversation; and one that clocks show.
     connection.execute(
         "UPDATE conversations SET updated_at = CASE WHEN updated_at BETWEEN 0 AND 1e11 THEN max(updated_at + 1e-6, ?)"

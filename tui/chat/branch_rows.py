@@ -175,12 +175,13 @@ def _has_branches(connection: sqlite3.Connection, conversation_id: str) -> bool:
 
 def _places(connection: sqlite3.Connection, conversation_id: str) -> tree.Places:
     """Of all turns but answers that ended before their first word and led nowhere."""
-    found = connection.execute(
+    found = rows.fetched(
+        connection,
         """SELECT id, parent_id, superseded_at FROM turns WHERE conversation_id = ?
         AND (superseded_at IS NULL OR role != 'assistant' OR text != '' OR reasoning != '' OR writer IS NOT NULL
             OR EXISTS (SELECT 1 FROM turns AS next WHERE next.parent_id = turns.id))
         ORDER BY position""",
-        (conversation_id,),
+        conversation_id,
     )
     return tree.agreed(found)
 

@@ -26,7 +26,7 @@ UNTITLED = mark("New conversation")
 """The title of a conversation that has none."""
 
 
-class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
+class MadeWith(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer was asked for with, and how it came."""
 
     sampling: Sampling
@@ -44,7 +44,7 @@ class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two of them."""
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message of a conversation, with what is known about how an answer came to be."""
 
     id: str

@@ -215,10 +215,11 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,
         model_path, created_at, updated_at,
     ) = row  # fmt: skip
-    turns = connection.execute(
+    turns = fetched(
+        connection,
         f"SELECT {TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
-        (conversation_id,),
-    ).fetchall()
+        conversation_id,
+    )
     conversation = Conversation(
         id=conversation_id,
         title=title,
@@ -236,6 +237,19 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
     )
     told = with_files_of(connection, conversation_id, (turn_of(connection, turn) for turn in turns))
     return msgspec.structs.replace(mended(conversation), turns=told)
+
+
+def fetched(connection: sqlite3.Connection, statement: str, conversation_id: str) -> list[tuple[Any, ...]]:
+    """All rows of a query about a conversation, of which there may be ten thousand. SQLite's own way to make texts of
+    them takes half the time of ours, which is for texts that are no UTF-8."""
+    patient, connection.text_factory = connection.text_factory, str
+    try:
+        return connection.execute(statement, (conversation_id,)).fetchall()
+    except sqlite3.OperationalError:
+        pass
+    finally:
+        connection.text_factory = patient
+    return connection.execute(statement, (conversation_id,)).fetchall()
 
 
 def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from tui.chat import rows, tree
 from tui.chat.conversation import Conversation, Turn, WholeConversation, places_of
 from tui.chat.file_rows import with_files_of
 from tui.chat.mending import moment
+from tui.chat.place import read_place
 from tui.protocol.records import Timings
 
 FIRST_CHARS = 400
@@ -100,7 +101,11 @@ def read_whole(connection: sqlite3.Connection, conversation_id: str) -> WholeCon
         (conversation_id,),
     ).fetchall()
     turns = with_files_of(connection, conversation_id, (rows.turn_of(connection, row) for row in hidden))
-    return WholeConversation(shown=shown, hidden=tuple(turn for turn in turns if turn.id in there))
+    return WholeConversation(
+        shown=shown,
+        hidden=tuple(turn for turn in turns if turn.id in there),
+        place=read_place(connection, conversation_id),
+    )
 
 
 def insert_whole(connection: sqlite3.Connection, whole: WholeConversation, writer: str) -> None:

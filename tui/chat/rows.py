@@ -181,10 +181,15 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
             n_turns=n_turns,
             is_pinned=bool(pinned),
             is_archived=bool(archived),
-            tags=_list(tags, str) if tags != "[]" else (),
+            tags=tags_in(tags),
         )
         for id_, title, model, created, updated, pinned, archived, tags, n_turns in rows
     )
+
+
+def tags_in(column: str) -> tuple[str, ...]:
+    """The tags of a conversation."""
+    return _list(column, str) if column != "[]" else ()
 
 
 def last_speed(connection: sqlite3.Connection, model: str, backend: str) -> float:

@@ -43,6 +43,12 @@ def test_clean_text_stays_as_it_is(text: str) -> None:
     assert one_line(one_line(text)) == one_line(text)
 
 
+@given(st.text(st.characters(max_codepoint=0x7F)))
+def test_a_plain_line_is_the_same_as_in_a_text_that_is_not_plain(text: str) -> None:
+    assert one_line(f"{text} é") == f"{one_line(text)} é".strip()
+    assert one_line(text).isprintable()
+
+
 @given(st.lists(st.text()))
 def test_pieces_cleaned_apart_make_the_text_cleaned_at_once(pieces: list[str]) -> None:
     assert without_towers("".join(map(clean_piece, pieces))) == clean("".join(pieces))

@@ -82,6 +82,8 @@ def _lower(tower: re.Match[str]) -> str:
 def one_line(text: str) -> str:
     """`text` with single spaces and nothing that moves the cursor, turns the direction of writing or cannot be
     encoded."""
+    if text.isascii() and text.isprintable():  # as nearly all names are, of which a list may have ten thousand
+        return " ".join(text.split())
     return " ".join(without_towers("".join(map(_shown, text))).split())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from tests.app.conftest import Person, StartApp
+from tui.config import paths
 from tui.session.events import AnswerBegan
 
 
@@ -89,6 +90,9 @@ async def test_a_conversation_is_summarised_on_request_and_one_that_is_stopped_l
         await person.app.run_action("screen.summarize")
         await person.wait_for(lambda: "A summary stands in the place of 4 messages" in person.told)
         assert [turn.role for turn in person.turns] == ["user", "assistant"]
+        now = person.app.controller.conversation.id
+    # What was kept of the conversation that asked for the summary went with it.
+    assert {file.stem for file in paths.contexts_dir().iterdir()} <= {before.id, now}
 
 
 async def test_a_full_context_may_also_be_left_alone(start: StartApp) -> None:

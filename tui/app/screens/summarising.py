@@ -63,7 +63,7 @@ class Summarising:
                 )
                 if after.turns[-1].role == "user":
                     controller.answer()
-            await controller.store.delete(asked.id)
+            await controller.delete(asked.id)  # with what was kept of its context
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
 

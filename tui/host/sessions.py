@@ -187,7 +187,7 @@ class Sessions:
             self._loading = session
             for model in others:
                 model.loads_elsewhere()
-        elif self._loading is session:
+        elif self._loading is session or event.phase == "no_model":  # it has loaded, or freed what was loaded
             self._loading = None
             self.in_use = session.controller.model.in_use
             for model in others:

@@ -13,6 +13,7 @@ from tests.conftest import until
 from tests.counting import counting
 from tests.host.remote import Front, front
 from tui.files.attachment import Attachment
+from tui.protocol.records import AnswerFormat, PartialSampling
 from tui.session import events
 
 
@@ -87,3 +88,37 @@ async def test_large_files_go_along_and_come_back() -> None:
         async with front(ends=True) as two:
             assert one.turns[0].files[0].text == two.turns[0].files[0].text == big
             assert len(one.lines) == len(two.lines) == 1
+
+
+async def test_branches_grow_are_shown_changed_and_deleted_as_here_and_a_second_screen_sees_them() -> None:
+    async with front(ends=True) as one, front() as two:
+        await one.load()
+        first = await one.ask("hello")
+        one.session.answer(replaces=first.id)
+        await until(lambda: one.turns[-1].id != first.id and one.turns[-1].stop is not None and one.session.can_answer)
+        second = one.turns[-1]
+        assert one.session.siblings(second.id) == (first.id, second.id)
+        assert await one.session.step_branch(second.id, 1) and one.turns[-1].id == first.id
+        assert await one.session.edit_answer(first.id, "other words") and one.turns[-1].text == "other words"
+        edited = one.turns[-1]
+        await until(lambda: two.turns == one.turns)
+        assert (
+            two.session.siblings(edited.id) == one.session.siblings(edited.id) and len(await two.session.nodes()) == 4
+        )
+        assert await two.session.remove_turn(edited.id)
+        await until(lambda: edited.id not in one.session.siblings(one.turns[-1].id))
+        await one.session.branch_off(one.turns[-1].id)
+        await until(lambda: two.session.conversation.id == one.session.conversation.id)
+        assert [turn.text for turn in two.turns] == [turn.text for turn in one.turns]
+
+
+async def test_an_answer_keeps_to_the_format_and_values_that_a_preset_gives() -> None:
+    async with front(ends=True) as one:
+        await one.load()
+        form = AnswerFormat(kind="gbnf", text='root ::= "yes" | "no"')
+        one.session.configure(answer_format=form, sampling=PartialSampling(temperature=0.3), system_prompt="Be short.")
+        answer = await one.ask("hello")
+        assert answer.text in ("yes", "no")
+        assert answer.made_with is not None and answer.made_with.sampling.temperature == 0.3
+        saved = await one.store.open(one.session.conversation.id)
+        assert (saved.answer_format, saved.system_prompt) == (form, "Be short.")

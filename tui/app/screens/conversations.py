@@ -44,6 +44,8 @@ from tui.config.keymap import display_keys
 from tui.words import mark, tr, trn
 
 _UNREADABLE = mark("The conversations cannot be read.")
+_WITH_FILTERS = 64
+"""Columns from which on the line to type in has room for the names of what narrows a search."""
 _ACTIONS = ("open", "pin", "rename", "tag", "archive", "sort", "export", "delete")
 
 
@@ -128,7 +130,9 @@ class ConversationsScreen(ListDialog[Picked]):
     def compose_body(self) -> ComposeResult:
         """Filter, list, and the line in which a title or tags are changed."""
         yield from self.filter_line(
-            tr("Search titles and messages (model: after: tag:)"),
+            tr("Search titles and messages")
+            if self.app.size.width < _WITH_FILTERS
+            else tr("Search titles and messages (model: after: tag:)"),
             *(f"conversation_{what}" for what in _ACTIONS),
         )
         yield RowList[Entry](

@@ -27,7 +27,7 @@ from tui.app.screens.conversation_rows import (
     place,
     title_of,
 )
-from tui.app.screens.dialog import ListDialog
+from tui.app.screens.dialog import CANCEL, ListDialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
@@ -302,6 +302,7 @@ class ConversationsScreen(ListDialog[Picked]):
 
     def _edit(self, what: Literal["title", "tags"], one: Summary, text: str) -> None:
         self._editing = what, one
+        self.key_titles["dialog_close"] = CANCEL
         self.add_class("-renaming")
         close = display_keys(self.keymap.get("dialog_close", ()), limit=1)
         if what == "title":
@@ -348,6 +349,7 @@ class ConversationsScreen(ListDialog[Picked]):
 
     def _stop_editing(self) -> None:
         self._editing = None
+        self.key_titles.pop("dialog_close")
         self.remove_class("-renaming")
         self._tell("")
         self.query_one("#filter").focus()

@@ -56,6 +56,7 @@ QUOTED = (
     "See ~/notes.md ~/src/ README.md app/main.py app/widgets/prompt.py base/text.py /mo /model /models /monitor",
     "Why is the sky blue? Review this code: be strict Sky Code",
     *(hit.snippet.text for hit in HITS),
+    "editor extract Make this text shorter, and keep its tone. qwen3-4b JSON top_k 40",
     "Lighthouse story Older than the four that are shown 4 of 6 runs",
     "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",
 )

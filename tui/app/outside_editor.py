@@ -44,15 +44,18 @@ def editor_command(environ: Mapping[str, str]) -> list[str]:
 
 
 async def written_outside(text: str, driver: Driver | None) -> str:
-    """The text as the editor left it. Raises `NoEditor`."""
+    """The text as the editor left it. No key is heard before the caller has it. Raises `NoEditor`."""
     command = editor_command(os.environ)
+    with driver.lent() if isinstance(driver, ModesDriver) else nullcontext():
+        return await _edited(text, command)
+
+
+async def _edited(text: str, command: list[str]) -> str:
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="llmtui-"))
     try:
         file = folder / "prompt.md"
         await asyncio.to_thread(file.write_text, text, "utf-8")
-        with driver.lent() if isinstance(driver, ModesDriver) else nullcontext():
-            code = await _run([*command, str(file)])
-        if code:
+        if code := await _run([*command, str(file)]):
             raise NoEditor(
                 tr("{editor} ended with exit code {code}: the prompt is as it was.", editor=command[0], code=code)
             )

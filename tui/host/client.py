@@ -67,10 +67,14 @@ class HostLine:
         """End it."""
         self._writer.close()
 
+    async def closed(self) -> None:
+        """Wait until nothing of it is left, after `close`."""
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        await self.closed()
 
     def send(self, message: HostMessage) -> None:
         """Never waits."""

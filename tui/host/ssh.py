@@ -132,6 +132,11 @@ class SshLine(HostLine):
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())
 
+    async def closed(self) -> None:
+        """As `HostLine.closed`: asyncio complains of a process that ends after the event loop."""
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
     async def begin(self) -> bool:
         """Hear who is there. False where there is no host. Raises `HostProblem`, which says what to do."""
         await self._skip_greetings()
@@ -233,11 +238,14 @@ def reached(far: Far, *, may_ask_again: bool) -> Reached:
                     return line
         except TimeoutError as error:
             line.close()
+            await line.closed()
             raise HostProblem(tr("{target} does not answer.", target=far.target)) from error
         except BaseException:
             line.close()
+            await line.closed()
             raise
         line.close()
+        await line.closed()
         return None
 
     return reach

@@ -85,6 +85,16 @@ def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> 
     )
 
 
+def retitle(connection: sqlite3.Connection, conversation_id: str, before: str, title: str) -> None:
+    """As `rename`, of a conversation that has the title `before`. Raises `ChangedError` for one that has another."""
+    changed = connection.execute(
+        "UPDATE conversations SET title = ? WHERE id = ? AND title = ?",
+        (encodable(title), conversation_id, encodable(before)),
+    )
+    if changed.rowcount == 0:
+        raise ChangedError(conversation_id)
+
+
 def delete(connection: sqlite3.Connection, conversation_id: str) -> None:
     connection.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 

@@ -40,6 +40,12 @@ def test_a_preset_reads_back_as_it_was_saved(tmp_path: Path) -> None:
     assert read_presets(file.parent) == ([bare, CODER], [])
 
 
+def test_no_system_prompt_and_no_effort_are_kept_where_the_settings_have_some(tmp_path: Path) -> None:
+    none = Preset(name="none", system_prompt="", effort="")
+    write_preset(tmp_path, none)
+    assert read_preset(tmp_path, "none") == (none, [])
+
+
 def test_what_a_preset_does_not_give_is_as_in_a_new_conversation() -> None:
     fields = Preset(name="x", thinking=False).settings(Settings())
     assert fields == {

@@ -135,7 +135,9 @@ def write_preset(folder: Path, preset: Preset) -> Path:
     """Write its file, in place of one of that name; gives it. Raises OSError, and ValueError for a bad name."""
     if problem := name_problem(preset.name):
         raise ValueError(problem)
-    table = {name: value for name in _SIMPLE if (value := getattr(preset, name)) not in (None, "")}
+    table = {name: value for name in _SIMPLE if (value := getattr(preset, name)) is not None}
+    if not preset.model:
+        del table["model"]
     if preset.answer_format is not None:
         key = "json_schema" if preset.answer_format.kind == "json_schema" else "grammar"
         table[key] = _pretty(preset.answer_format)

@@ -119,7 +119,7 @@ class PresetFlows:
             system_prompt=now.system_prompt,
             model=file_title(path) if path else "",
             thinking=now.thinking,
-            effort=now.effort or None,
+            effort=now.effort,
             max_tokens=now.max_tokens,
             thinking_budget=now.thinking_budget,
             answer_format=now.answer_format,

@@ -23,7 +23,7 @@ from tui.engine.sampler import LAST_SEED, Sampler
 from tui.engine.schemagrammar import grammar_text
 from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
-from tui.protocol.messages import Generate, ReadAhead, Started
+from tui.protocol.messages import Aside, AskAside, Delta, Done, Event, Generate, ReadAhead, Recast, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
 
 if TYPE_CHECKING:
@@ -277,6 +277,56 @@ class Chat:
                 prefix.mark()
         finally:
             prefix.resynchronize()
+
+    def aside(self, command: AskAside) -> Aside:
+        """Answer something that is no part of the conversation. Raises as `generate` does, and `Aborted`."""
+        *known, _ = command.messages
+        # In small steps, up to where the next prompt will go on: that stays, also where a memory cannot be cut.
+        self.read_ahead(ReadAhead(messages=tuple(known), thinking=command.thinking, effort=command.effort))
+        heard: list[Event] = []
+        read = list(self.prefix.cached)
+        before = self.paused
+        try:
+            self.generate(
+                Generate(
+                    messages=command.messages,
+                    sampling=Sampling(temperature=0.0),
+                    thinking=self._thinks_aside(command),
+                    effort=command.effort,
+                    thinking_budget=1,
+                    max_tokens=command.max_tokens,
+                    step_costs=self._costs.measured,
+                ),
+                heard.append,
+            )
+        finally:
+            self._keep_paused(before)
+            self.prefix.reuse([*read, -1])  # no prompt goes on behind the question
+        text, done = "", heard[-1]
+        if not isinstance(done, Done) or done.stop == "cancelled":
+            raise Aborted
+        for event in heard:
+            if isinstance(event, Recast):
+                text = ""
+            elif isinstance(event, Delta) and event.kind == "answer":
+                text += event.text
+        return Aside(text=text, is_whole=done.stop == "stop")
+
+    def _keep_paused(self, before: Paused | Generate | None) -> None:
+        """What was paused `before` can still be gone on with, and nothing else."""
+        if isinstance(self.paused, Paused) and self.paused is not before:
+            self.paused.sampler.close()
+        self.paused = before
+
+    def _thinks_aside(self, command: AskAside) -> bool:
+        """Whether to render the question with thoughts all the same: some templates would begin otherwise without."""
+        if not command.thinking:
+            return False
+        with_thoughts, without = (
+            shared(self.prompt(command.messages, thinking=thinking, effort=command.effort), self.prefix.cached)
+            for thinking in (True, False)
+        )
+        return with_thoughts > without
 
 
 def left(messages: Sequence[Message], n_dropped: int) -> list[Message]:

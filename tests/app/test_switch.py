@@ -57,7 +57,9 @@ async def in_the_middle(person: Person) -> None:
 
 
 async def until_answered(person: Person) -> None:
+    """And until the screen shows it: on a busy machine it is painted a moment later."""
     await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+    await person.wait_for(lambda: f"loading {person.app.controller.model.name}" not in shown(person))
 
 
 async def whole_answer(start: StartApp, question: str = QUESTION) -> tuple[str, str]:

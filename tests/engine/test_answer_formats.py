@@ -122,6 +122,14 @@ WRONG: list[tuple[AnswerFormat, str]] = [
     (schema({"$ref": "https://example.com/schema.json"}), "$ref: https://example.com"),
     (schema({"$ref": "#/$defs/gone"}), "cannot be kept"),
     (schema({"type": "strange"}), "type: strange"),
+    (schema({"type": [["string"]]}), '"type" at #'),
+    (schema({"type": "object", "required": [{}]}), '"required" at #'),
+    (schema({"type": "array", "items": {"type": "null"}, "maxItems": 10**9}), "maxItems: 1000000000"),
+    (schema({"type": "string", "minLength": -1}), "minLength: -1"),
+    (schema({"type": "array", "minItems": 3, "maxItems": 2}), "minItems: 3"),
+    (schema({"type": "string", "pattern": "^a{1,999999999999}$"}), "pattern: ^a{1,9"),
+    (schema({"type": "string", "pattern": "^((a{2000}){2000}){2000}$"}), "pattern: ^((a"),
+    (AnswerFormat(kind="json_schema", text='{"const": ' + "1" * 5000 + "}"), "cannot be kept"),
 ]  # fmt: skip
 
 
@@ -151,6 +159,7 @@ KEPT: list[Any] = [
     {"type": "string", "pattern": "^[a-c]{2,4}$"},
     {"type": "string", "pattern": "^\\d{2}-[\\w.]+ [^x]{3} .{5}\\.$"},
     {"type": "string", "format": "email"},
+    {"type": "string", "pattern": "^[a-f]{8}-([a-f]{4}-){3}[a-f]{12}$"},
 ]  # fmt: skip
 
 

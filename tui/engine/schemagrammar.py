@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,11 @@ from tui.words.later import Later, later
 
 _MOST_VALUES = 1000
 """Of whole numbers between two limits: they become a list of values."""
+_MOST_REPEATS = 2000
+"""Of characters or items: llama.cpp reads no more, and the converter writes each of them out."""
+_MOST_WRITTEN = 1_000_000
+"""Of a pattern's repetitions, those of groups in each other multiplied."""
+_REPEATS = re.compile(r"(\)?)\{(\d*),?(\d*)\}")
 _DEEPEST = 64
 _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 _KEYWORDS = {
@@ -77,6 +83,8 @@ def grammar_of(schema: str) -> str:
         ) from None
     except RecursionError:
         raise _bad(later("the JSON schema is nested too deeply")) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise _bad(later("the JSON schema cannot be kept: {reason}", reason=one_line(str(error)[:200]))) from None
     if table is True:
         table = {}
     if not isinstance(table, dict):
@@ -142,6 +150,8 @@ def _shaped(schema: Any, place: str, depth: int) -> dict[str, Any]:
         (kind for kind, words in _MEANS.items() if any(word in schema for word in words)), None
     )
     if isinstance(kind, list):
+        if not kind or not all(isinstance(one, str) for one in kind):
+            raise _refused("type", place)
         others = {key: value for key, value in schema.items() if key != "type"}
         alternatives = [inner(_of_type(others, one), f"type/{number}") for number, one in enumerate(kind)]
         return {"anyOf": alternatives}
@@ -197,7 +207,10 @@ def _plain(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
 
 def _string(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
     kept = {word: schema[word] for word in _KEYWORDS["string"] if word in _constraints(schema)}
+    _limits(kept, "minLength", "maxLength", place=place)
     pattern = kept.get("pattern")
+    if pattern is not None and not _is_writable(str(pattern)):
+        raise _refused(f"pattern: {str(pattern)[:40]}", place)
     if pattern is not None and not (str(pattern).startswith("^") and str(pattern).endswith("$")):
         raise _bad(
             later(
@@ -210,6 +223,27 @@ def _string(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]
     if pattern is not None:
         kept["pattern"] = _in_quotes(str(pattern))
     return kept
+
+
+def _is_writable(pattern: str) -> bool:
+    """Whether the converter can write its repetitions out."""
+    found = [
+        (bool(group), max((int(n[:9]) for n in numbers if n), default=0))
+        for group, *numbers in _REPEATS.findall(pattern)
+    ]
+    once = max((n for is_group, n in found if not is_group), default=1)
+    return all(n <= _MOST_REPEATS for _, n in found) and (
+        math.prod(max(n, 1) for is_group, n in found if is_group) * max(once, 1) <= _MOST_WRITTEN
+    )
+
+
+def _limits(kept: Mapping[str, Any], least: str, most: str, *, place: str) -> None:
+    """Raises `LlamaError` unless these are numbers that can be kept, of which the first is not the greater one."""
+    for word in {least, most} & kept.keys():
+        if type(kept[word]) is not int or not 0 <= kept[word] <= _MOST_REPEATS:
+            raise _refused(f"{word}: {kept[word]}", place)
+    if kept.get(least, 0) > kept.get(most, _MOST_REPEATS):
+        raise _refused(f"{least}: {kept[least]}", place)
 
 
 def _in_quotes(pattern: str) -> str:
@@ -249,10 +283,12 @@ def _integer(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any
 
 def _object(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
     named, required = schema.get("properties") or {}, schema.get("required") or []
-    if not isinstance(named, Mapping) or not isinstance(required, list):
+    if not isinstance(named, Mapping):
         raise _refused("properties", place)
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise _refused("required", place)
     properties = {name: _shaped(one, f"{place}/properties/{name}", depth + 1) for name, one in named.items()}
-    properties |= {str(name): dict(_ANYTHING) for name in required if name not in properties}
+    properties |= {name: dict(_ANYTHING) for name in required if name not in properties}
     made: dict[str, Any] = {"properties": properties, "required": required} if properties else {}
     others = schema.get("additionalProperties")
     if isinstance(others, Mapping) or others is True:
@@ -265,6 +301,7 @@ def _object(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]
 def _array(schema: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
     tuple_of = schema.get("prefixItems")
     limits = {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
+    _limits(limits, "minItems", "maxItems", place=place)
     if tuple_of is not None:
         if schema.get("items") not in (None, False) or limits or not isinstance(tuple_of, list) or not tuple_of:
             raise _refused("prefixItems", place)

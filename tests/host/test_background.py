@@ -224,8 +224,13 @@ def test_a_folder_that_others_can_enter_is_not_used(runtime: Path) -> None:
     (runtime / "llmtui").chmod(0o755)
     done = llmtui("ask", "hello", *TINY, "--keep")
     assert (done.returncode, done.stdout) == (ExitCode.ENGINE, "")
-    assert "is not a folder of yours alone" in done.stderr
+    assert "is not a folder of yours alone" in done.stderr and "Without --keep it is answered" in done.stderr
     assert llmtui("ask", "hello", *TINY).stdout == f"{HELLO}\n"
+    settings = paths.user_settings_file()
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("[session]\nkeep_loaded = true\n")
+    done = llmtui("ask", "hello", *TINY)
+    assert done.stdout == f"{HELLO}\n" and "is not a folder of yours alone" in done.stderr
 
 
 def test_own_settings_and_a_host_do_not_go_together(tmp_path: Path) -> None:

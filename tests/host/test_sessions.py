@@ -130,3 +130,15 @@ def test_a_model_that_another_session_has_loaded_is_not_loaded_again() -> None:
 def test_what_was_placed_where_it_is_fastest_is_not_loaded_again() -> None:
     first, second = (json.loads(llmtui("ask", "hello", *TINY, "--keep", "--fit", "--json").stdout) for _ in range(2))
     assert first["load_s"] == second["load_s"] and first["conversation"] != second["conversation"]
+
+
+def test_settings_that_have_changed_are_those_of_the_next_question(home: Path) -> None:
+    settings = home / ".config" / "llmtui" / "settings.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    first = llmtui("ask", "hello", *map(str, TINY), "--keep")
+    assert first.returncode == ExitCode.FINE
+    settings.write_text("[sampling]\nmax_tokens = 1\n[session]\nlinger = 1.0\n")
+    second = llmtui("ask", "hello", *map(str, TINY), "--keep")
+    assert "limit of 1 token" in second.stderr and "limit" not in first.stderr
+    [host] = json.loads(llmtui("ls", "--json").stdout)["hosts"]
+    assert 0 < host["ends_in_s"] <= 60

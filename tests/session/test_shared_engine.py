@@ -71,7 +71,7 @@ async def sessions() -> AsyncIterator[Sessions]:
 
 
 async def opened(sessions: Sessions) -> Told:
-    session = sessions.open("app", StateStore(is_kept=False), Options())
+    session = sessions.open("app", Settings(), StateStore(is_kept=False), Options())
     await session.controller.store.start()
     return Told(session)
 

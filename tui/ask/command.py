@@ -13,6 +13,7 @@ from tui.ask.material import NothingToAsk, files_of, prompt_of, read_piped
 from tui.ask.output import Output
 from tui.ask.record import record
 from tui.ask.reply import Reply
+from tui.base import format
 from tui.base.exit_codes import ExitCode
 from tui.base.oserrors import os_reason
 from tui.base.stdout import CannotWrite
@@ -218,11 +219,12 @@ class _Ask:
                     tr("--keep works only with your own settings.toml: leave out --settings and --software-vulkan."),
                 )
             return None
-        if is_wanted:
-            return await client.start()
         try:
-            return await client.find()
+            return await (client.start() if is_wanted else client.find())
         except HostProblem as error:  # it can be done without
+            if self._options.stays_loaded:
+                why = format.sentences(str(error), tr("Without --keep it is answered all the same."))
+                raise CannotAsk(ExitCode.ENGINE, why) from error
             self._reply.say(str(error))
             return None
 

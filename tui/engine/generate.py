@@ -72,11 +72,9 @@ class Chat:
         """Tokens of the conversation up to where the model goes on, which is in its last message where that `goes_on`.
         Raises `TemplateError`."""
         chat = self.session.chat
-        if not goes_on:
-            return chat.tokens(messages, thinking=thinking, effort=effort)
-        *before, answer = messages
-        asked = chat.tokens(before, thinking=thinking, effort=effort)
-        return [*asked, *chat.begun(before, answer, thinking=thinking, effort=effort)]
+        if goes_on:
+            return chat.begun(messages, thinking=thinking, effort=effort)[0]
+        return chat.tokens(messages, thinking=thinking, effort=effort)
 
     def fit(self, command: Generate) -> tuple[list[int], int]:
         """The prompt's tokens and how many messages were left out of it. Raises `PromptTooLong` when it does not fit
@@ -181,10 +179,10 @@ class Chat:
 
     def _part(self, command: Generate) -> Part:
         """Where what is to be written begins."""
-        messages = command.messages
+        chat, messages = self.session.chat, command.messages
         if command.goes_on:
-            return "answer" if messages[-1].content else "thinking"
-        return self.session.chat.part(messages, thinking=command.thinking, effort=command.effort)
+            return chat.begun(messages, thinking=command.thinking, effort=command.effort)[1]
+        return chat.part(messages, thinking=command.thinking, effort=command.effort)
 
     def _bring(self, contexts: str, tokens: Sequence[int]) -> None:
         """Have what begins as these tokens do from this folder, where that is worth it. Raises `Aborted`."""

@@ -215,8 +215,7 @@ async def _reached(place: Meeting) -> socket.socket:
     reason = said.decode("utf-8", "replace").strip().splitlines()
     raise HostProblem(
         tr(
-            "No model can be kept loaded in the background: {reason}. Leave out --keep, or see the log that "
-            "llmtui --locate names.",
+            "Nothing can run in the background: {reason}. The log that llmtui --locate names may say more.",
             reason=reason[-1].rstrip(".。") if reason else tr("its process has ended"),
         )
     )

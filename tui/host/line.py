@@ -82,6 +82,9 @@ class Line(asyncio.Protocol):
         self._joined: Session | None = None
         self._viewer = ""
         """Who has joined here."""
+        self._largest = 0
+        """Bytes of the largest message that waits to be read: a conversation with large files is one, and whoever was
+        cut off because of it would get it again."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -108,8 +111,10 @@ class Line(asyncio.Protocol):
         """Never waits; nothing happens once the line is cut."""
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(encode(message))
-        if self._transport.get_write_buffer_size() > _MOST_UNREAD:
+        data = encode(message)
+        self._largest = max(len(data), self._largest if self._transport.get_write_buffer_size() else 0)
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _MOST_UNREAD + self._largest:
             self._transport.abort()
 
     def cut(self) -> None:

@@ -66,7 +66,7 @@ class Meeting:
         connection.setblocking(True)
         if peer(connection)[1] != os.geteuid():
             connection.close()
-            raise HostProblem(tr("The llmtui in the background belongs to another user: leave out --keep."))
+            raise HostProblem(tr("The llmtui in the background belongs to another user."))
         return connection
 
     def lock(self) -> int | None:

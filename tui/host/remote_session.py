@@ -320,7 +320,10 @@ class RemoteSession(Session):
             case events.AnswerGrew(delta=Delta(kind=kind, text=text, n_used=n_used)):
                 self._grown.append((kind, text))
                 self.context.n_growing = n_used
-            case events.AnswerBegan() | events.AnswerEnded():
+            case events.AnswerBegan(turn=turn):
+                self._grown[:] = [("thinking", turn.reasoning), ("answer", turn.text)]  # of one that goes on
+                self.context.n_growing = 0
+            case events.AnswerEnded():
                 self._grown.clear()
                 self.context.n_growing = 0
             case events.AnswerRecast():

@@ -104,16 +104,20 @@ class Served:
         if viewer is not None and viewer.say == say:
             viewer.end()
             viewer.say = None
-            self._is_load_coming = False
-            self.controller.queue.send_next()
-            self._on_change()
+            self._is_gone()
 
     def leave(self, name: str) -> None:
         """A viewer goes for good."""
         viewer = self._viewers.pop(name, None)
         if viewer is not None:
             viewer.end()
-            self._on_change()
+            self._is_gone()
+
+    def _is_gone(self) -> None:
+        """The load that a screen prepared does not come without it: what waited for that goes on."""
+        self._is_load_coming = False
+        self.controller.queue.send_next()
+        self._on_change()
 
     def call(self, name: str, call: Call) -> None:
         """Carry it out, if that was not begun already. Raises `msgspec.MsgspecError`."""

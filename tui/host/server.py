@@ -15,7 +15,7 @@ from tui import __version__, words
 from tui.base.exit_codes import ExitCode
 from tui.chat.store import StoreError
 from tui.config.options import Options
-from tui.config.settings import SessionSettings, Settings
+from tui.config.settings import SessionSettings, Settings, load_settings
 from tui.config.state import StateStore
 from tui.downloads.records import Download
 from tui.engines.interface import share_language
@@ -49,7 +49,7 @@ class Host:
         """`is_over` is set when nobody wants it any more. `survival` is told to the first that asks, where it does not
         stay."""
         self._survival, self._is_survival_told = survival, False
-        self._settings, self._is_over = settings, is_over
+        self._is_over = is_over
         self._wishes: SessionSettings = settings.session
         self.sessions = Sessions(settings, self._changed)
         self._downloading = Downloading(self._rest)
@@ -120,7 +120,7 @@ class Host:
             line.cut()
             return None
         if (session := self.sessions.with_key(asked.key)) is None:
-            session = self.sessions.open("ask", StateStore(is_kept=False), Options(), asked.key)
+            session = self.sessions.open("ask", self._read_settings(), StateStore(is_kept=False), Options(), asked.key)
             session.answering = asyncio.create_task(self._answer(session, asked))
             self._tasks.add(session.answering)
             session.answering.add_done_callback(self._answered)
@@ -163,7 +163,14 @@ class Host:
             return (left or served)[-1]
         state = StateStore()
         state.read()
-        return self.sessions.open("app", state, Options())
+        return self.sessions.open("app", self._read_settings(), state, Options())
+
+    def _read_settings(self) -> Settings:
+        """Those of now: a host lives longer than what the user's file says. A session keeps those that it began
+        with."""
+        settings, _ = load_settings()  # what is wrong with them is told by whoever asks
+        self._wishes = settings.session
+        return settings
 
     async def end(self, line: Line, session: Session) -> bool:
         """As `Serving.end`."""
@@ -243,7 +250,7 @@ class Host:
         state.read()
         asking = Asking(
             controller,
-            self._settings,
+            controller.settings,
             state,
             on_model=lambda name, loaded: self._began(session, Begun(session=session.id, model=name, loaded=loaded)),
             say=lambda sentence: self._say(session, sentence),

@@ -22,7 +22,7 @@ class LineHere:
         self._sessions = Sessions(settings, lambda _: None)
         state = StateStore()
         state.read()
-        self._session: Session = self._sessions.open("app", state, Options())
+        self._session: Session = self._sessions.open("app", settings, state, Options())
         self._said: asyncio.Queue[FROM_HOST | None] = asyncio.Queue()
         self._viewer = ""
         self._ending: asyncio.Task[None] | None = None

@@ -96,7 +96,7 @@ class Sessions:
 
     def __init__(self, settings: Settings, on_change: Callable[[Session], None]) -> None:
         """`on_change` is called when one of them begins or ends to do something."""
-        self._settings, self._on_change = settings, on_change
+        self._on_change = on_change
         env = engine_environment(software=settings.engine.software_vulkan)
         self.engine = SharedEngine(LocalEngine(env=env))
         self._all: dict[str, Session] = {}
@@ -125,11 +125,13 @@ class Sessions:
         """The question that was asked with this key."""
         return next((session for session in self if key and session.key == key), None)
 
-    def open(self, kind: SessionKind, state: StateStore, options: Options, key: str = "") -> Session:
+    def open(
+        self, kind: SessionKind, settings: Settings, state: StateStore, options: Options, key: str = ""
+    ) -> Session:
         """A new one. Its store is not open yet."""
         share, store_trouble = self.engine.share(), _StoreTrouble()
         store = Store(paths.database_file(), store_trouble.tell)
-        controller = Controller(self._settings, state, store, options, share, turn=share.turn)
+        controller = Controller(settings, state, store, options, share, turn=share.turn)
         share.on_give_way = controller.contexts.give_way
         self._n_opened += 1
         session = Session(str(self._n_opened), kind, share, controller, key)
@@ -187,7 +189,7 @@ class Sessions:
             self._loading = session
             for model in others:
                 model.loads_elsewhere()
-        elif self._loading is session:
+        elif self._loading is session or event.phase == "no_model":  # it has loaded, or freed what was loaded
             self._loading = None
             self.in_use = session.controller.model.in_use
             for model in others:

@@ -137,7 +137,9 @@ class Sending:
         )
         self._queued.show(texts, state)
         self._prompt.has_waiting = bool(texts)
-        self._prompt.can_send = is_coming or controller.phase not in ("no_model", "dead")
+        # What another session has freed is loaded again for the prompt (`can_answer`).
+        can_send = is_coming or controller.can_answer or controller.phase not in ("no_model", "dead")
+        self._prompt.can_send = can_send
         self._prompt.is_answered = controller.phase == "ready"
 
     def action_stop(self) -> None:

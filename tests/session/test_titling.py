@@ -100,6 +100,19 @@ async def test_what_is_no_title_leaves_the_first_words_and_is_asked_for_once(tit
     assert title(titled) == await saved_title(titled) == PROMPT and len(titled.engine.sent(AskAside)) == 1
 
 
+async def test_an_engine_that_dies_of_it_is_not_asked_again(titled: Session) -> None:
+    await hold(titled)
+    titled.engine.held.discard(AskAside)
+    titled.engine.die()
+    await until(lambda: titled.controller.phase == "dead" and not titled.is_busy)
+    assert [event.death.cause for event in titled.heard(events.EngineLost)] == ["killed"]
+    titled.controller.restart()
+    await until(lambda: titled.controller.phase == "ready" and not titled.is_busy)
+    await titled.answered("And words?", "So too.")
+    await is_left_alone(titled)
+    assert title(titled) == PROMPT and len(titled.engine.sent(AskAside)) == 1
+
+
 async def test_an_answer_that_is_not_whole_is_no_reason(titled: Session) -> None:
     await titled.ask(PROMPT)
     titled.engine.begin()

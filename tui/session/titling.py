@@ -52,6 +52,8 @@ class Titling:
         """The conversation that was answered here last."""
         self._asked: set[str] = set()
         """The conversations for which the model was asked, whatever it said."""
+        self._asking = ""
+        """Of these, the one for which it is asked now."""
         self._task: asyncio.Task[None] | None = None
         self._keeping: set[asyncio.Task[None]] = set()
 
@@ -59,6 +61,8 @@ class Titling:
         """Follow what happens in the session."""
         if isinstance(event, AnswerEnded) and event.turn.stop == "stop":
             self._answered = self._opened.now.id
+        if isinstance(event, PhaseChanged) and event.phase == "dead" and self._asking:
+            self._asked.add(self._asking)  # what it died of may come again
         if isinstance(event, _STIRS):
             self.stir()
 
@@ -98,16 +102,17 @@ class Titling:
             effort=conversation.effort,
             max_tokens=MOST_TOKENS,
         )
+        self._asking = conversation.id
         try:
             answer = await self._engine.ask(command)
-        except EngineError as error:
-            if error.info.kind == "cancelled":
+        except (EngineError, EngineDied) as error:
+            if isinstance(error, EngineError) and error.info.kind == "cancelled":
                 return False
             _log.info("No title was made: %s", error)
             self._asked.add(conversation.id)
             return True
-        except EngineDied:  # which whoever owns the engine tells
-            return True
+        finally:
+            self._asking = ""
         self._asked.add(conversation.id)
         self._task = None  # it has been asked: nothing is ended any more
         if title := title_in(answer.text, is_whole=answer.is_whole):

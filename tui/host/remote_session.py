@@ -108,10 +108,10 @@ class RemoteSession(Session):
         either."""
         try:
             await self._line.open()
-        except HostProblem as problem:
+        except (HostProblem, SessionLost) as problem:
             if self._otherwise is None:
                 raise
-            self._say(events.NoHost(why=str(problem)))
+            self._say(events.NoHost(why=str(problem) or tr("The llmtui in the background has ended.")))
             self._line.reach, self._otherwise, self.outlives = self._otherwise, None, False
             await self._line.open()
         return self._has_begun

@@ -62,14 +62,14 @@ class RemoteLine:
         *,
         on_caught: Callable[[bytes], None],
         on_happened: Callable[[bytes], None],
-        on_lost: Callable[[], None],
+        on_lost: Callable[[bool], None],
         on_broken: Callable[[str], None],
         is_separate: bool = False,
     ) -> None:
         """`on_caught` gets the scene of a session that was not followed until now, `on_happened` each event after it.
         `on_broken` is called when the line breaks, with why if that is known, and with nothing when it is there again;
-        `on_lost` when the host or its session is gone. With `is_separate` the session is a new one, whatever others
-        there are."""
+        `on_lost` when the host or its session is gone, and whether it said that it ends. With `is_separate` the session
+        is a new one, whatever others there are."""
         self._is_separate = is_separate
         self.reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
         self._on_lost, self._on_broken = on_lost, on_broken
@@ -133,6 +133,7 @@ class RemoteLine:
     async def _keep(self, joined: asyncio.Future[None]) -> None:
         line = await self._first(joined)
         n_faults = n_tries = 0
+        is_over = False
         while line is not None:
             is_over = False
             try:
@@ -160,7 +161,7 @@ class RemoteLine:
             joined.add_done_callback(_heard)
         self._session, self._number = "", -1
         self._fail_pending()
-        self._on_lost()
+        self._on_lost(is_over and n_faults <= _MOST_FAULTS)
 
     async def _first(self, joined: asyncio.Future[None]) -> Line | None:
         """A line to a host that may have to be started; None where that cannot be, which `joined` tells."""

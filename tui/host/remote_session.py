@@ -339,7 +339,7 @@ class RemoteSession(Session):
 
     # The host is gone -------------------------------------------------------------------------------------------------
 
-    def _is_gone(self) -> None:
+    def _is_gone(self, is_ended: bool) -> None:
         self._is_lost = True
         scene = self._scene
         stands = scene.stands and msgspec.structs.replace(scene.stands, is_writing=False, can_answer=False)
@@ -358,7 +358,7 @@ class RemoteSession(Session):
         if scene.queue is not None and scene.queue.texts:
             self._say(events.QueueChanged(texts=(), is_held=False))
             self._say(events.PromptsWithdrawn(texts=scene.queue.texts))
-        self._say(events.HostLost(was_writing=was_writing))
+        self._say(events.HostLost(was_writing=was_writing, is_ended=is_ended))
 
     async def _go_on(self, changes: Mapping[str, Any]) -> None:
         """Start another host, and bring there what was open and loaded."""

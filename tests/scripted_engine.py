@@ -39,6 +39,8 @@ from tui.protocol.codec import ANSWERS, command_decoder
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import (
     AnyCommand,
+    Aside,
+    AskAside,
     Cancel,
     ContextRestored,
     ContextSaved,
@@ -76,6 +78,7 @@ CPU = Device(name="CPU", description="a scripted processor", kind="cpu", total_b
 EVERYTHING = Capabilities(
     counts=True,
     keeps_context=True,
+    asks_aside=True,
     switches_devices=True,
     measures_bandwidth=True,
     speculates=True,
@@ -102,6 +105,7 @@ class ScriptedEngine(EngineClient):
         self.capabilities = capabilities
         self.held = set(held)
         self.reply = "pong"
+        self.aside = "A title"
         self.facts: dict[str, Any] = {}
         """Fields of `Loaded` and `LlamaLoad` that are to be other than what was asked for."""
         self.heeds_cancel = True
@@ -318,6 +322,8 @@ class ScriptedEngine(EngineClient):
                 return (Ok(),)
             case Count(messages=messages):
                 return (Counted(n_tokens=_n_tokens(messages), n_ctx=self._n_ctx),)
+            case AskAside():
+                return (Aside(text=self.aside, is_whole=True),)
             case BenchTest():
                 return (BenchSample(elapsed_s=0.5, prefill_s=0.25, ttft_s=0.3),)
             case BenchParallel():

@@ -11,6 +11,7 @@ from tests.app.test_transcript import shown
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.compare import CompareScreen
 from tui.app.screens.confirm import ConfirmScreen
+from tui.app.screens.message_details import MessageDetailsScreen
 from tui.app.screens.text_edit import TextEditScreen
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
@@ -39,6 +40,7 @@ async def test_two_answers_are_seen_at_once_and_one_is_gone_on_with(start: Start
         assert is_beside == (size[0] >= 100)
         assert left.region.width > 15 and right.region.width > 15 and left.region.height > 2
         assert "2/3" in person.screen_text() and "3/3" in person.screen_text()
+        assert ("Keep left" if is_beside else "Keep upper") in person.screen_text()
         await person.press("h")
         await person.wait_for(lambda: "pong" in person.screen_text() and "1/3" in person.screen_text())
         await person.press("1")
@@ -101,3 +103,27 @@ async def test_all_that_can_be_done_is_in_a_menu_that_the_other_mouse_button_ope
         await person.press(*["down"] * choices.index("message_edit"), "enter")
         await person.wait_for(lambda: isinstance(person.app.screen, TextEditScreen))
         assert [row for row in shown(person.app.main.transcript) if "pong" in row]
+
+
+async def test_the_menu_takes_the_letters_of_its_actions_and_leaves_out_what_an_answer_holds_up(
+    start: StartApp,
+) -> None:
+    async with start() as person:
+        await person.ask("ping")
+        await person.press("ctrl+up", "m")
+        await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
+        assert "y  Copy" in person.screen_text() and "x  Delete message" in person.screen_text()
+        await person.press("i")
+        await person.wait_for(lambda: isinstance(person.app.screen, MessageDetailsScreen))
+        await person.press("escape")
+        await person.wait_for(lambda: person.app.screen is person.app.main)
+        async with person.slowly():
+            await person.press("f5")
+            await person.wait_for(lambda: person.app.controller.is_writing)
+            await person.press("ctrl+up", "m")
+            await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
+            text = person.screen_text()
+            assert "Show details" in text and "Delete message" not in text and "New conversation" not in text
+            await person.press("escape")
+            person.app.controller.interrupt()
+        await person.wait_until_ready()

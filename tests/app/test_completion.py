@@ -65,7 +65,10 @@ async def test_what_is_offered_is_closed_and_keys_are_the_prompts_again(start: S
     async with start() as person:
         await person.press(*"@n")
         await person.wait_for(lambda: offered(person))
+        assert "tab complete" in person.screen_text() and "enter send" not in person.screen_text()
+        assert "esc Close" in person.screen_text()
         await person.press("escape")
+        await person.wait_for(lambda: "enter send" in person.screen_text())
         assert offered(person) == [] and text(person) == "@n"
         await person.press("o")
         await person.pilot.pause()

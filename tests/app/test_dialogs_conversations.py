@@ -159,8 +159,11 @@ async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(s
 async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("▶ A cake without plums")
-        await stage.press("f2", "x", "escape")
+        await stage.press("f2", "x")
+        await stage.shows("esc Cancel")
+        await stage.press("escape")
         assert await titles(store) == set(TITLES) and stage.result is OPEN
+        await stage.shows("esc Close")
         await stage.press("escape")
         assert await stage.closes() is None
 

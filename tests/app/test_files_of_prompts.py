@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import on
+from textual.app import App, ComposeResult
 from textual.geometry import Offset
 
 from tests.app.conftest import Person, StartApp
 from tests.conftest import until
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.log_view import LogScreen
-from tui.app.widgets.attached_files import AttachedFiles
+from tui.app.widgets.attached_files import AttachedFiles, AttachedRow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
 from tui.files.attachment import frame
@@ -191,3 +193,32 @@ async def test_a_prompt_whose_files_are_being_read_keeps_its_place(start: StartA
         await person.press("enter")
         await until(lambda: len(person.turns) == 4 and person.turns[-1].stop)
         assert [turn.text for turn in person.turns if turn.role == "user"] == ["hello @notes.txt", "and then?"]
+
+
+class Above(App[None]):
+    """What stands above the input, alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield AttachedFiles()
+
+    @on(AttachedFiles.TakenAway)
+    def taken_away(self, event: AttachedFiles.TakenAway) -> None:
+        self.taken.append(event.name)
+
+
+async def test_files_that_have_no_row_are_counted_and_what_cannot_be_sent_is_seen() -> None:
+    app = Above()
+    async with app.run_test(size=(40, 12)) as pilot:
+        above = app.query_one(AttachedFiles)
+        above.show([*(AttachedRow(f"{n}.txt", "8 B") for n in "abc"), AttachedRow("d.png", "this is not text", "full")])
+        await pilot.pause()
+        first, last = above.rows_as_text
+        assert first.startswith("✗ d.png") and last.strip() == "3 more files"
+        await pilot.click(AttachedFiles, offset=(38, 1))
+        await pilot.click(AttachedFiles, offset=(38, 0))
+        await pilot.pause()
+        assert app.taken == ["d.png"]

@@ -107,8 +107,8 @@ async def test_text_typed_with_a_message_selected_goes_to_the_input_whole(start:
         await person.ask("ping")
         await person.press("alt+up")
         assert person.app.focused is person.app.main.transcript
-        await burst(person, "what now", "backspace", "W")
-        await person.wait_for(lambda: prompt(person).text == "what noW")
+        await burst(person, "so what", "backspace", "T")
+        await person.wait_for(lambda: prompt(person).text == "so whaT")
 
 
 async def test_a_prompt_that_is_edited_and_sent_leaves_the_draft_before_what_follows(start: StartApp) -> None:

@@ -11,6 +11,7 @@ from tui.app.screens.message_details import MessageDetailsScreen
 from tui.app.widgets.detail_lines import as_text
 from tui.chat.conversation import MadeWith, Turn, user_turn
 from tui.protocol.records import Sampling, Timings
+from tui.words import use
 
 MADE = MadeWith(sampling=Sampling(seed=42), thinking_budget=512, n_ctx=8192, pace=(10.0, 20.0, 15.5), pace_s=1.0)
 ANSWER = Turn(
@@ -55,6 +56,16 @@ def test_a_prompt_and_an_answer_of_an_older_version_tell_what_there_is() -> None
     assert "From: You" in told(user_turn("ping")) and "Settings" not in told(user_turn("ping"))
     old = msgspec.structs.replace(ANSWER, made_with=None, timings=None, model="")
     assert "Speed" not in told(old) and "Length: 4 characters" in told(old)
+    assert "Length" not in told(msgspec.structs.replace(old, text="", stop=None))  # it is being written
+
+
+def test_the_switch_of_thinking_is_a_switch_in_chinese() -> None:
+    use("zh")
+    try:
+        text = told(ANSWER)
+    finally:
+        use("en")
+    assert "思考: 开" in text or "思考：开" in text
 
 
 @pytest.mark.parametrize("size", [(40, 20), (80, 24)])

@@ -99,7 +99,7 @@ def test_nothing_is_saved_where_that_is_asked_for_and_thoughts_are_shown_where_t
 def test_how_tokens_are_chosen_is_said_on_the_command_line() -> None:
     done = llmtui("ask", "hello", *TINY, "--think", "off", "--logit-bias", "H=-100", "--logit-bias", "!!?=2")
     assert done.returncode == ExitCode.FINE and done.stdout and not done.stdout.startswith("H")
-    assert "“!!?” is not one token of this model" in done.stderr
+    assert '"!!?" is not one token of this model' in done.stderr
     (conversation,) = saved()
     assert conversation.sampling is not None
     assert conversation.sampling.given == {"temperature": 0.0, "logit_bias": {"H": -100.0, "!!?": 2.0}}

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.chat.imported import only
-from tests.chat.stored import done
+from tests.chat.stored import done, until
 from tui.chat import conversation as chat
 from tui.chat import export, tree
 from tui.chat.conversation import Conversation, Turn
@@ -67,6 +67,25 @@ async def test_every_branch_can_be_shown_again_up_to_where_it_was_left(store: St
     assert await grown.show(grown.first[2]) == grown.first
     assert await grown.show(grown.third[0]) == grown.third
     assert await grown.show(grown.first[0]) == grown.first  # as it was left
+
+
+async def test_who_walks_through_branches_leaves_the_list_as_it_is_and_others_see_it(store: Store, path: Path) -> None:
+    grown = Grown(store)
+    await grown.grow()
+    newer = chat.new_conversation(title="Newer")
+    await store.create(newer)
+    elsewhere = Store(path)
+    told: list[bool] = []
+    elsewhere.on_change = told.append
+    await elsewhere.start()
+    elsewhere.watch(grown.id)
+    await elsewhere.settled()
+
+    await grown.show(grown.first[0])
+
+    assert [one.id for one in await store.list()] == [newer.id, grown.id]
+    await until(lambda: bool(told))
+    await elsewhere.close()
 
 
 async def test_what_is_shown_is_remembered_and_the_tree_has_all(path: Path) -> None:

@@ -20,6 +20,8 @@ from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.foreign import reading
+from tui.chat.place import MOST_TAGS, Place
+from tui.chat.store import Store
 from tui.protocol.records import PartialSampling, Timings
 
 TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
@@ -301,3 +303,21 @@ def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out() -> None:
     assert "Vulkan0 – → CPU 1,613 tok/s" in figures(few, speeds=(0.0, 1613.2), **moved)
     both = figures(few, speeds=(0.0, 0.0), **moved)
     assert "tok/s" not in both and "Vulkan0 · CPU" in both
+
+
+async def test_json_brings_back_where_a_conversation_stood_in_the_list(store: Store, tmp_path: Path) -> None:
+    conversation, place = talk(chat.user_turn("q")), Place(is_pinned=True, is_archived=True, tags=("home", "灯塔"))
+    await store.create(conversation)
+    await store.place(conversation.id, place)
+    whole = await store.whole(conversation.id)
+    file = export.write(whole.shown, tmp_path, "json", hidden=whole.hidden, place=whole.place)
+    [outcome] = reading.read(file).outcomes()
+    assert outcome.place == place
+
+
+def test_tags_of_a_file_are_words_and_few() -> None:
+    tags = tuple(f"Tag\x1b {number}" for number in range(100))
+    text = export.to_json(talk(chat.user_turn("q")), place=Place(tags=tags))
+    found = export.from_json(text).place.tags
+    assert 0 < len(found) <= MOST_TAGS
+    assert not any("\x1b" in tag or " " in tag for tag in found)

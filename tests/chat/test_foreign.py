@@ -16,6 +16,7 @@ from tui.chat import tree
 from tui.chat.conversation import Conversation, places_of
 from tui.chat.export import MAX_TURN_CHARS, ImportProblem
 from tui.chat.foreign.reading import Outcome, read
+from tui.chat.mending import MAX_COUNT
 from tui.chat.place import Place
 from tui.chat.store import Store
 
@@ -166,12 +167,25 @@ def test_bytes_that_are_no_text_and_commands_for_a_terminal_stay_harmless(tmp_pa
     assert conversation.turns[0].text.encode() and "\x1b" not in conversation.title
 
 
+def test_numbers_of_any_length_are_no_times_and_no_counts(tmp_path: Path) -> None:
+    for sign in ("", "-"):
+        number = f"{sign}1{'0' * 400}"
+        (tmp_path / "x.json").write_text(f'{{"created": {number}, "messages": [{{"role": "user", "content": "q"}}]}}')
+        assert only(tmp_path / "x.json").shown.turns[0].text == "q"
+        turn = f'{{"id": "t", "role": "assistant", "text": "a", "created_at": 1, "n_reasoning": {number}}}'
+        (tmp_path / "x.json").write_text(
+            f'{{"format": "llmtui-conversation", "version": 1, "conversation": {{"id": "c", "created_at": 1, '
+            f'"updated_at": 1, "turns": [{turn}]}}}}'
+        )
+        assert 0 <= only(tmp_path / "x.json").shown.turns[0].n_reasoning <= MAX_COUNT
+
+
 NAMES = (
     *("mapping", "message", "parent", "role", "author", "content", "parts", "metadata"),
     *("messages", "versions", "steps", "chat", "history"),
 )
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.just(-(10**400)) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
     max_leaves=25,
 )

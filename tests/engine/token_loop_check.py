@@ -220,7 +220,7 @@ REPETITIVE = (
 
 def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
     """The same answer with drafts and without, in both loops; "close": as if rounding could change much."""
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"rounds": rounds(loops["python"][0])}
     for name, costs in (("plain", ()), ("drafts", CHEAP), ("close", CHEAP)):
         if name == "close" and sampling.temperature > 0:
             continue
@@ -255,6 +255,21 @@ def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
             drafted = loop.drafted
             told[f"{name} {kind}"] = {"text": text, "n_past": n_past, "drafted": dataclasses.astuple(drafted)}
     return told
+
+
+def rounds(session: Session) -> bool:
+    """Whether the logits of a token differ by what is decoded together with it, as with the kernels of some CPUs."""
+    session.memory.clear()
+    prompt, sampler = session.vocabulary.tokenize(REPETITIVE), session.sampler(Sampling(), 7)
+    session.decode(prompt[:-1])
+    session.decode_one(prompt[-1])
+    alone = sampler.logits(-1).copy()
+    for n in range(2, len(CHEAP) + 1):
+        session.memory.take_back(len(prompt) - 1)
+        session.decode((prompt[-1:] + prompt)[:n], wants_all=True)
+        if not np.array_equal(sampler.logits(0), alone):
+            return True
+    return False
 
 
 def guesses(loops: Loops, sampling: Sampling) -> dict[str, Any]:

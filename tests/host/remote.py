@@ -27,16 +27,17 @@ EventT = TypeVar("EventT", bound=events.SessionEvent)
 class Front:
     """One front end. Answers are those that the models were trained to give."""
 
-    def __init__(self, *, is_separate: bool = False) -> None:
+    def __init__(self, *, is_separate: bool = False, settings: str = "") -> None:
+        """`settings` is more of what the user's file says."""
         file = paths.user_settings_file()
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n")
-        settings, _ = load_settings()
+        file.write_text(f"[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n{settings}")
+        read, _ = load_settings()
         self.lines: list[HostLine] = []
         self.store = Store(paths.database_file())
         state = StateStore()
         state.read()
-        self.session = RemoteSession(settings, state, self.store, Options(), self._reach, is_separate=is_separate)
+        self.session = RemoteSession(read, state, self.store, Options(), self._reach, is_separate=is_separate)
         self.told: list[events.AnySessionEvent] = []
         self.session.listen(self.told.append)
 
@@ -93,9 +94,9 @@ class Front:
 
 
 @asynccontextmanager
-async def front(*, ends: bool = False, is_separate: bool = False) -> AsyncIterator[Front]:
+async def front(*, ends: bool = False, is_separate: bool = False, settings: str = "") -> AsyncIterator[Front]:
     """A front end that has joined; in the end it leaves, and with `ends` ends the session."""
-    one = Front(is_separate=is_separate)
+    one = Front(is_separate=is_separate, settings=settings)
     try:
         await one.session.connect()
         await one.session.start()

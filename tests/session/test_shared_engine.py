@@ -20,7 +20,7 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.engines.interface import EngineError
 from tui.host.sessions import Session, Sessions
-from tui.protocol.messages import ReadAhead, SaveContext
+from tui.protocol.messages import AskAside, ReadAhead, SaveContext
 from tui.protocol.records import Message
 from tui.session import events
 from tui.session.loads import LoadRequest
@@ -157,6 +157,8 @@ async def test_what_is_done_in_idle_moments_gives_way_and_a_death_is_told_to_all
     async with first.session.share.turn.taken():
         with pytest.raises(EngineError, match="cancelled"):
             await second.session.share.ask(ahead)
+        with pytest.raises(EngineError, match="cancelled"):
+            await second.session.share.ask(AskAside(messages=ahead.messages[:1]))
         await first.session.share.ask(ahead)
     await second.session.share.ask(ahead)
     os.kill(pid_of(first.session.share), signal.SIGKILL)

@@ -22,6 +22,10 @@ def test_every_text_of_the_program_has_a_chinese_one_with_the_same_fields() -> N
     assert list(problems(CHECKOUT, CHINESE)) == []
 
 
+def test_the_reader_is_spoken_to_in_one_way() -> None:
+    assert [file.name for file in CHINESE.glob("*.po") if "您" in file.read_text("utf-8")] == []
+
+
 def test_what_is_installed_was_compiled_from_the_files_that_are_here() -> None:
     assert Path(catalogue_file("zh")).read_bytes() == compiled(CHINESE), "run: make install"
 

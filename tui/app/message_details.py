@@ -12,7 +12,7 @@ from tui.chat.conversation import MadeWith, Turn
 from tui.chat.mending import moment
 from tui.models.detail_words import DetailGroup, DetailRow
 from tui.protocol.records import Sampling, Timings
-from tui.words import tr, trn
+from tui.words import tr, trc, trn
 
 _GRAPH_COLUMNS = 24
 _OFF = {
@@ -47,7 +47,7 @@ def _message(turn: Turn, n_siblings: int, number: int) -> Rows:
         (tr("Written"), _time(turn.created_at)),
         (tr("Edited by hand"), _time(turn.edited_at) if turn.edited_at else ""),
         (tr("Branch"), f"{number}/{n_siblings}" if n_siblings > 1 else ""),
-        (tr("Length"), trn("{n} character", "{n} characters", len(turn.text))),
+        (tr("Length"), "" if turn.is_streaming else trn("{n} character", "{n} characters", len(turn.text))),
         (tr("Thoughts"), trn("{n} character", "{n} characters", len(turn.reasoning)) if turn.reasoning else ""),
         (tr("End"), stop),
         (tr("Error"), turn.error or ""),
@@ -103,7 +103,7 @@ def _settings(made: MadeWith) -> Rows:
         (tr("Seed"), str(sampling.seed) if sampling.seed >= 0 else tr("unknown")),
         *values,
         ("logit_bias", ", ".join(f"{text} {bias:+g}" for text, bias in sampling.logit_bias.items())),
-        (tr("Thinking"), (made.effort or tr("on")) if made.thinking else tr("off")),
+        (tr("Thinking"), (made.effort or trc("switch", "on")) if made.thinking else tr("off")),
         ("thinking_budget", f"{made.thinking_budget:,}" if made.thinking_budget else ""),
         ("max_tokens", f"{made.max_tokens:,}" if made.max_tokens else ""),
         (tr("Context"), trn("{n} token", "{n} tokens", made.n_ctx) if made.n_ctx else ""),

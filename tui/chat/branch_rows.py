@@ -13,6 +13,7 @@ from tui.chat import rows, tree
 from tui.chat.conversation import Conversation, Turn, WholeConversation, places_of
 from tui.chat.file_rows import with_files_of
 from tui.chat.mending import moment
+from tui.chat.place import read_place
 from tui.protocol.records import Timings
 
 FIRST_CHARS = 400
@@ -54,15 +55,16 @@ def put_back(
 
 
 def show(connection: sqlite3.Connection, conversation_id: str, turn_id: str, seen: Sequence[str], now: float) -> None:
-    """Show the branch that this turn is in, up to where it was left. `seen` is what is shown as whoever asks knows it;
-    raises `ChangedError` when it is something else, `MissingError` when there is no such turn."""
+    """Show the branch that this turn is in, up to where it was left; the conversation is no newer for that. `seen` is
+    what is shown as whoever asks knows it; raises `ChangedError` when it is something else, `MissingError` when there
+    is no such turn."""
     places = _expect_seen(connection, conversation_id, seen)
     try:
         path = tree.path_through(places, turn_id)
     except KeyError:
         raise rows.MissingError(turn_id) from None
     _keep(connection, places, tree.with_shown(places, path, now))
-    rows.touch(connection, conversation_id, now)
+    rows.touch(connection, conversation_id)
 
 
 def remove(connection: sqlite3.Connection, conversation_id: str, turn_id: str, seen: Sequence[str], now: float) -> None:
@@ -99,7 +101,11 @@ def read_whole(connection: sqlite3.Connection, conversation_id: str) -> WholeCon
         (conversation_id,),
     ).fetchall()
     turns = with_files_of(connection, conversation_id, (rows.turn_of(connection, row) for row in hidden))
-    return WholeConversation(shown=shown, hidden=tuple(turn for turn in turns if turn.id in there))
+    return WholeConversation(
+        shown=shown,
+        hidden=tuple(turn for turn in turns if turn.id in there),
+        place=read_place(connection, conversation_id),
+    )
 
 
 def insert_whole(connection: sqlite3.Connection, whole: WholeConversation, writer: str) -> None:
@@ -174,12 +180,13 @@ def _has_branches(connection: sqlite3.Connection, conversation_id: str) -> bool:
 
 def _places(connection: sqlite3.Connection, conversation_id: str) -> tree.Places:
     """Of all turns but answers that ended before their first word and led nowhere."""
-    found = connection.execute(
+    found = rows.fetched(
+        connection,
         """SELECT id, parent_id, superseded_at FROM turns WHERE conversation_id = ?
         AND (superseded_at IS NULL OR role != 'assistant' OR text != '' OR reasoning != '' OR writer IS NOT NULL
             OR EXISTS (SELECT 1 FROM turns AS next WHERE next.parent_id = turns.id))
         ORDER BY position""",
-        (conversation_id,),
+        conversation_id,
     )
     return tree.agreed(found)
 

@@ -26,7 +26,7 @@ UNTITLED = mark("New conversation")
 """The title of a conversation that has none."""
 
 
-class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
+class MadeWith(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an answer was asked for with, and how it came."""
 
     sampling: Sampling
@@ -44,7 +44,7 @@ class MadeWith(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two of them."""
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message of a conversation, with what is known about how an answer came to be."""
 
     id: str
@@ -124,12 +124,21 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Where all of its turns stand, those included that are not shown; empty while there is only one path."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a conversation stands among the others."""
+
+    is_pinned: bool = False
+    is_archived: bool = False
+    tags: tuple[str, ...] = ()
+
+
 class WholeConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation with all of its branches."""
 
     shown: Conversation
     hidden: tuple[Turn, ...] = ()
     """The turns that are not shown; `shown.places` says where they stand."""
+    place: Place = Place()
 
 
 def places_of(conversation: Conversation) -> tree.Places:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from markdown_it import MarkdownIt
@@ -99,8 +100,14 @@ def _is_cell(token: Token) -> bool:
     return bool(token.meta.get("cell"))
 
 
+def markdown_parser(**options: Any) -> MarkdownIt:
+    """Markdown without HTML in it. Lists of dozens of levels are read; the parser's own limit drops what is in the
+    eleventh."""
+    return MarkdownIt("commonmark", {"html": False, "maxNesting": 100, **options}).enable(["table", "strikethrough"])
+
+
 def _parsed(markdown: str) -> list[Token]:
-    tokens = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).parse(markdown)
+    tokens = markdown_parser().parse(markdown)
     is_cell = False
     for token in tokens:
         if token.type in ("th_open", "td_open", "th_close", "td_close"):

@@ -3,8 +3,8 @@
 The JSON is one object, `{"format": "llmtui-conversation", "version": 1, "conversation": {...}, "hidden": [...]}`. Its
 `conversation` has the fields of `Conversation`, whose `turns` have those of `Turn`, the oldest first; they are what was
 shown. `hidden` are the turns of other branches, and `places` in the conversation says where all of them stand: both
-are empty where there is one path only. Times are Unix seconds, durations seconds; fields that hold their default may be
-left out by other writers. Markdown has what is shown.
+are empty where there is one path only. `place` has its tags, and whether it is pinned or archived. Times are Unix
+seconds, durations seconds; fields that hold their default may be left out by other writers. Markdown has what is shown.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import wcwidth
 from tui.base import format, private
 from tui.base.newfile import NewFile
 from tui.base.text import clean, fit_columns, n_harmful, one_line
-from tui.chat.conversation import Conversation, Turn, TurnStop, WholeConversation, encodable
+from tui.chat.conversation import Conversation, Place, Turn, TurnStop, WholeConversation, encodable
 from tui.chat.mending import mended, mended_turn, moment
+from tui.chat.place import tags_of
 from tui.files.attachment import Attachment, fenced
 from tui.files.reading import MOST_BYTES as MOST_FILE_CHARS
 from tui.words import mark, tr, trn
@@ -36,6 +37,7 @@ MAX_TURNS = 20_000
 MAX_NAME_BYTES = 120
 """Of a file name without its ending; file systems take 255 bytes in all, encrypted ones about 140."""
 
+_NOWHERE = Place()
 Kind = Literal["markdown", "html", "json"]
 ENDINGS: dict[Kind, str] = {"markdown": ".md", "html": ".html", "json": ".json"}
 _STOPS: dict[TurnStop, str] = {
@@ -74,12 +76,13 @@ class _ExportFile(msgspec.Struct):
     version: int
     conversation: Conversation
     hidden: tuple[Turn, ...] = ()
+    place: Place = Place()
 
 
-def to_json(conversation: Conversation, hidden: tuple[Turn, ...] = ()) -> str:
+def to_json(conversation: Conversation, hidden: tuple[Turn, ...] = (), place: Place = _NOWHERE) -> str:
     """The whole conversation, indented, as the format at the top of this file. `hidden` are the turns of its branches
     that are not shown."""
-    encoded = msgspec.json.encode(_ExportFile(FORMAT, VERSION, conversation, hidden))
+    encoded = msgspec.json.encode(_ExportFile(FORMAT, VERSION, conversation, hidden, place))
     text = msgspec.json.format(encoded, indent=2).decode() + "\n"
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
@@ -131,7 +134,11 @@ def from_json(text: str | bytes) -> WholeConversation:
                 most=f"{MAX_TURNS:,}",
             )
         )
-    return WholeConversation(shown=mended(file.conversation), hidden=tuple(map(mended_turn, file.hidden)))
+    return WholeConversation(
+        shown=mended(file.conversation),
+        hidden=tuple(map(mended_turn, file.hidden)),
+        place=msgspec.structs.replace(file.place, tags=tags_of(" ".join(file.place.tags))),
+    )
 
 
 def as_text(data: str | bytes) -> str:
@@ -205,10 +212,11 @@ def write(
     thinking: bool = True,
     stats: bool = False,
     hidden: tuple[Turn, ...] = (),
+    place: Place = _NOWHERE,
 ) -> Path:
     """Export into a new file of `folder`, named after the title; gives its path. Either the whole file appears or
     none, and no file is ever overwritten. Raises OSError."""
-    data = _data(conversation, kind, thinking=thinking, stats=stats, hidden=hidden)
+    data = _data(conversation, kind, thinking=thinking, stats=stats, hidden=hidden, place=place)
     private.folder(folder)
     with NewFile(folder) as new:
         new.stream.write(data)
@@ -225,11 +233,13 @@ def free_path(folder: Path, title: str, kind: Kind) -> Path:
     return path
 
 
-def write_to(conversation: Conversation, file: Path, kind: Kind, *, hidden: tuple[Turn, ...] = ()) -> Path:
+def write_to(
+    conversation: Conversation, file: Path, kind: Kind, *, hidden: tuple[Turn, ...] = (), place: Place = _NOWHERE
+) -> Path:
     """Export into this file, which may be anywhere and must not be there yet; its folder is made where it is missing.
     Figures are written below the answers. Either the whole file appears or none. Raises OSError, among them
     FileExistsError."""
-    data = _data(conversation, kind, thinking=True, stats=True, hidden=hidden)
+    data = _data(conversation, kind, thinking=True, stats=True, hidden=hidden, place=place)
     file.parent.mkdir(parents=True, exist_ok=True)
     with NewFile(file.parent) as new:
         new.stream.write(data)
@@ -238,10 +248,16 @@ def write_to(conversation: Conversation, file: Path, kind: Kind, *, hidden: tupl
 
 
 def _data(
-    conversation: Conversation, kind: Kind, *, thinking: bool, stats: bool, hidden: tuple[Turn, ...] = ()
+    conversation: Conversation,
+    kind: Kind,
+    *,
+    thinking: bool,
+    stats: bool,
+    hidden: tuple[Turn, ...],
+    place: Place,
 ) -> bytes:
     if kind == "json":
-        text = to_json(conversation, hidden)
+        text = to_json(conversation, hidden, place)
     elif kind == "html":
         from tui.chat.html import to_html  # which takes a while to import
 

@@ -19,6 +19,7 @@ from pygments.util import ClassNotFound
 from tui.base.text import clean
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
+from tui.chat.copies import markdown_parser
 from tui.chat.mending import moment
 from tui.words import tr
 
@@ -94,7 +95,7 @@ def _colors() -> str:
 
 def _markdown() -> MarkdownIt:
     """Markdown without HTML in it, and without pictures, which would be fetched from somewhere."""
-    markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted}).enable(["table", "strikethrough"])
+    markdown = markdown_parser(highlight=_highlighted)
     markdown.add_render_rule("image", _picture)
     return markdown
 

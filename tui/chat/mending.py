@@ -142,6 +142,6 @@ def _are_bounded(figures: tuple[float, ...]) -> bool:
 
 def _bounded(value: N) -> N:
     """A count or a duration that can be shown and stored."""
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         return type(value)(0)
     return min(max(value, type(value)(0)), type(value)(MAX_COUNT))

@@ -8,19 +8,13 @@ import sqlite3
 import msgspec
 
 from tui.base.text import fit_columns, one_line
-from tui.chat.conversation import encodable
-from tui.chat.rows import MissingError, Summary
+from tui.chat.conversation import Place, encodable
+from tui.chat.rows import MissingError, Summary, tags_in
+
+__all__ = ["MOST_TAGS", "TAG_COLUMNS", "Place", "place_of", "put_in_place", "read_place", "tags_of"]
 
 MOST_TAGS = 20
 TAG_COLUMNS = 24
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, as it is to be."""
-
-    is_pinned: bool = False
-    is_archived: bool = False
-    tags: tuple[str, ...] = ()
 
 
 def place_of(one: Summary) -> Place:
@@ -44,3 +38,13 @@ def put_in_place(connection: sqlite3.Connection, conversation_id: str, where: Pl
     )
     if not changed.rowcount:
         raise MissingError(conversation_id)
+
+
+def read_place(connection: sqlite3.Connection, conversation_id: str) -> Place:
+    """Where it stands now. Raises `MissingError`."""
+    row = connection.execute(
+        "SELECT is_pinned, is_archived, tags FROM conversations WHERE id = ?", (conversation_id,)
+    ).fetchone()
+    if row is None:
+        raise MissingError(conversation_id)
+    return Place(is_pinned=bool(row[0]), is_archived=bool(row[1]), tags=tags_in(row[2]))

@@ -169,6 +169,10 @@ class Store:
     def rename(self, conversation_id: str, title: str) -> asyncio.Future[None]:
         return self._write(lambda connection: rows.rename(connection, conversation_id, title))
 
+    def retitle(self, conversation_id: str, before: str, title: str) -> asyncio.Future[None]:
+        """Give it a title in the place of the one `before`. StoreError "changed" when it has another one by now."""
+        return self._write(lambda connection: rows.retitle(connection, conversation_id, before, title))
+
     def configure(self, conversation: Conversation) -> asyncio.Future[None]:
         """Save the system prompt, thinking, sampling, `max_tokens` and model of a conversation that exists."""
         now = time.time()

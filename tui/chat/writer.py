@@ -47,15 +47,10 @@ OnError = Callable[[StoreError | None], None]
 OnChange = Callable[[bool], None]
 
 _REFUSALS = (
-    rows.MissingError,
-    rows.ChangedError,
-    sqlite3.Error,
-    ArithmeticError,
-    ValueError,
-    TypeError,
-    msgspec.MsgspecError,
-)
-"""What a statement may raise, beside faults of the disk: a record that cannot be stored must not end the thread."""
+    LookupError, sqlite3.Error, ArithmeticError, ValueError, TypeError, msgspec.MsgspecError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+"""What a statement may raise, beside faults of the disk: what cannot be stored or read must not end the thread."""
 
 
 class WriterThread:
@@ -331,7 +326,8 @@ class WriterThread:
         memory = connect(None)
         try:
             self.unread = self._copy_into(memory)
-            migrate(memory, self._path)
+            with suppress(StoreError):  # a newer llmtui has changed it meanwhile: it goes on as the file does
+                migrate(memory, self._path)
             for job in self._backlog:
                 with suppress(*_REFUSALS), transaction(memory):
                     job.statement(memory)

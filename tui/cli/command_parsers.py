@@ -33,7 +33,7 @@ _EXAMPLES = {
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
         ('llmtui ask "…" --host me@box', mark("with a model of another machine")),
-        ('llmtui ask "Extract" -f a.txt --schema s.json', mark("JSON, as a schema says")),
+        ('llmtui ask "…" --schema schema.json', mark("JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (

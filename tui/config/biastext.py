@@ -56,5 +56,6 @@ def left_out(texts: Sequence[str]) -> str:
         "{texts} is not one token of this model, so its bias changes nothing.",
         "{texts} are not one token each of this model, so their biases change nothing.",
         len(texts),
-        texts=", ".join(f"“{one_line(text[:40])}”" for text in texts[:5]),
+        # Written as it is given: a space before a word is a part of its token.
+        texts=", ".join(one_line(json.dumps(text[:40], ensure_ascii=False)) for text in texts[:5]),
     )

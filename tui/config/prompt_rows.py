@@ -41,7 +41,7 @@ COMPLETION: tuple[tuple[str, ...], ...] = (
     ("complete", mark("Complete"), mark("Take the highlighted path, command or snippet."), "tab enter"),
     ("complete_next", mark("Go to next"), mark("Highlight the next one."), "down"),
     ("complete_previous", mark("Go to previous"), mark("Highlight the one before."), "up"),
-    ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape"),
+    ("complete_close", mark("Close"), mark("Offer nothing for this word."), "escape", "footer"),
 )
 
 FOLDER: tuple[tuple[str, ...], ...] = (

@@ -139,6 +139,8 @@ class ChatSettings(Section, frozen=True):
     """How long models whose template knows levels think in new conversations; empty leaves it to the template."""
     preset: Annotated[str, Meta(max_length=60)] = ""
     """Preset of new conversations, until another one is chosen in the app; empty takes none."""
+    titles: bool = False
+    """Have the model give a new conversation its title, while it is idle after the first answer."""
     alternatives: Annotated[int, Meta(ge=0, le=20)] = 0
     """Keep of each token how likely it was, and so many of the likeliest; 0 keeps none."""
     on_overflow: Literal["ask", "drop"] = "ask"

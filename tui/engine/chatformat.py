@@ -69,6 +69,10 @@ class ChatFormat:
     can_think: bool = False
     close_text: str = "\n</think>\n\n"
     """What stands between a thought and its answer, as text: written to end a thought early."""
+    open_text: str = "<think>\n"
+    """What the model writes before a thought that the prompt does not begin, as text."""
+    answer_text: str = ""
+    """What the model writes before an answer without a thought, as text, where that is more than blanks."""
     always: Mapping[str, Any] = field(default_factory=dict)
     """Variables that the template cannot do without."""
     takes_system: bool = True
@@ -123,6 +127,9 @@ class _Learner:
         )
         switch = self._find_switch()
         marks, close_text = self._find_marks(switch)
+        open_text, answer_text = self._find_leads(switch, marks, close_text)
+        if answer_text.strip() not in close_text and _last_unit(self._alphabet.encode(answer_text).strip()):
+            close_text += answer_text
         opening = self._alphabet.encode(self._opening(switch.on))
         names_thinking = any(
             (thought.opens and self._alphabet.decode(thought.opens) in self._template.source)
@@ -138,6 +145,8 @@ class _Learner:
             can_think=can_think,
             always_thinks=must and not switch.has_effect,
             close_text=close_text,
+            open_text=open_text,
+            answer_text=answer_text,
             always=shape.always,
             takes_system=shape.takes_system,
             takes_repeats=shape.takes_repeats,
@@ -309,6 +318,25 @@ class _Learner:
             answers = [(_last_unit(rest) or rest, "")] if rest and not (lead and rest.endswith(lead)) else []
             return [(self._opens(prompt, answered, final), closes)], answers, bool(rest), between
         return [], [], False, ""
+
+    def _find_leads(self, switch: Switch, marks: Marks, close_text: str) -> tuple[str, str]:
+        """`ChatFormat.open_text` and `answer_text`, as the template writes them, blanks included."""
+        encode, prompt = self._alphabet.encode, self._prompt(switch.on)
+
+        def lead(final: str, text: str) -> str:
+            before, found, _ = final.partition(text)
+            return before[len(prompt) :] if found and prompt and before.startswith(prompt) else ""
+
+        thoughts = (lead(self._final(switch.on, spelling), _THOUGHT) for spelling in _SPELLINGS)
+        opens = next(iter(marks.opens), "")
+        open_text = next((text for text in thoughts if opens and encode(text).strip() == opens), "")
+        if not open_text:
+            # A word goes on until something ends it, and those who end a thought with a new line begin it with one.
+            is_word = bool(opens) and not _last_unit(opens)
+            open_text = self._alphabet.decode(opens) + ("\n" if is_word or close_text.startswith("\n") else "")
+        answer_text = lead(self._final(switch.on, {}), _ANSWER)
+        is_thought = any(mark in encode(answer_text) for mark in (*marks.opens, *marks.closes) if mark)
+        return open_text, answer_text if answer_text.strip() and not is_thought else ""
 
     def _lead(self, prompt: str, answered: str) -> str:
         """What the model itself writes before an answer without a thought."""

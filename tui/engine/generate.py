@@ -23,7 +23,7 @@ from tui.engine.sampler import LAST_SEED, Sampler
 from tui.engine.schemagrammar import grammar_text
 from tui.engine.splitter import Part
 from tui.engine.tokenloop import token_loop
-from tui.protocol.messages import Generate, ReadAhead, Started
+from tui.protocol.messages import Aside, AskAside, Delta, Done, Event, Generate, ReadAhead, Recast, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
 
 if TYPE_CHECKING:
@@ -72,11 +72,9 @@ class Chat:
         """Tokens of the conversation up to where the model goes on, which is in its last message where that `goes_on`.
         Raises `TemplateError`."""
         chat = self.session.chat
-        if not goes_on:
-            return chat.tokens(messages, thinking=thinking, effort=effort)
-        *before, answer = messages
-        asked = chat.tokens(before, thinking=thinking, effort=effort)
-        return [*asked, *chat.begun(before, answer, thinking=thinking, effort=effort)]
+        if goes_on:
+            return chat.begun(messages, thinking=thinking, effort=effort)[0]
+        return chat.tokens(messages, thinking=thinking, effort=effort)
 
     def fit(self, command: Generate) -> tuple[list[int], int]:
         """The prompt's tokens and how many messages were left out of it. Raises `PromptTooLong` when it does not fit
@@ -181,10 +179,10 @@ class Chat:
 
     def _part(self, command: Generate) -> Part:
         """Where what is to be written begins."""
-        messages = command.messages
+        chat, messages = self.session.chat, command.messages
         if command.goes_on:
-            return "answer" if messages[-1].content else "thinking"
-        return self.session.chat.part(messages, thinking=command.thinking, effort=command.effort)
+            return chat.begun(messages, thinking=command.thinking, effort=command.effort)[1]
+        return chat.part(messages, thinking=command.thinking, effort=command.effort)
 
     def _bring(self, contexts: str, tokens: Sequence[int]) -> None:
         """Have what begins as these tokens do from this folder, where that is worth it. Raises `Aborted`."""
@@ -279,6 +277,56 @@ class Chat:
                 prefix.mark()
         finally:
             prefix.resynchronize()
+
+    def aside(self, command: AskAside) -> Aside:
+        """Answer something that is no part of the conversation. Raises as `generate` does, and `Aborted`."""
+        *known, _ = command.messages
+        # In small steps, up to where the next prompt will go on: that stays, also where a memory cannot be cut.
+        self.read_ahead(ReadAhead(messages=tuple(known), thinking=command.thinking, effort=command.effort))
+        heard: list[Event] = []
+        read = list(self.prefix.cached)
+        before = self.paused
+        try:
+            self.generate(
+                Generate(
+                    messages=command.messages,
+                    sampling=Sampling(temperature=0.0),
+                    thinking=self._thinks_aside(command),
+                    effort=command.effort,
+                    thinking_budget=1,
+                    max_tokens=command.max_tokens,
+                    step_costs=self._costs.measured,
+                ),
+                heard.append,
+            )
+        finally:
+            self._keep_paused(before)
+            self.prefix.reuse([*read, -1])  # no prompt goes on behind the question
+        text, done = "", heard[-1]
+        if not isinstance(done, Done) or done.stop == "cancelled":
+            raise Aborted
+        for event in heard:
+            if isinstance(event, Recast):
+                text = ""
+            elif isinstance(event, Delta) and event.kind == "answer":
+                text += event.text
+        return Aside(text=text, is_whole=done.stop == "stop")
+
+    def _keep_paused(self, before: Paused | Generate | None) -> None:
+        """What was paused `before` can still be gone on with, and nothing else."""
+        if isinstance(self.paused, Paused) and self.paused is not before:
+            self.paused.sampler.close()
+        self.paused = before
+
+    def _thinks_aside(self, command: AskAside) -> bool:
+        """Whether to render the question with thoughts all the same: some templates would begin otherwise without."""
+        if not command.thinking:
+            return False
+        with_thoughts, without = (
+            shared(self.prompt(command.messages, thinking=thinking, effort=command.effort), self.prefix.cached)
+            for thinking in (True, False)
+        )
+        return with_thoughts > without
 
 
 def left(messages: Sequence[Message], n_dropped: int) -> list[Message]:

@@ -27,6 +27,8 @@ from tui.protocol.bench_messages import (
 )
 from tui.protocol.messages import (
     AnyCommand,
+    Aside,
+    AskAside,
     Cancel,
     ContextRestored,
     Count,
@@ -135,6 +137,11 @@ def _count(resources: Resources, command: Count) -> Counted:
 def _read_ahead(resources: Resources, command: ReadAhead) -> Ok:
     resources.slot.chat.read_ahead(command)
     return Ok()
+
+
+@handles(AskAside)
+def _ask_aside(resources: Resources, command: AskAside) -> Aside:
+    return resources.slot.chat.aside(command)
 
 
 @handles(SaveContext)

@@ -117,24 +117,36 @@ class ChatPrompt:
         tokens = self.alphabet.tokens
         return frozenset(tokens[mark] for mark in self.format.marks.opens if mark in tokens)
 
-    def begun(self, before: Sequence[Message], answer: Message, *, thinking: bool, effort: Effort = "") -> list[int]:
-        """Tokens of an answer to `before` that is not complete, as the model would have written them: what was thought
-        with the marks of the format around it, then what was answered. Raises as `tokens` does."""
-        marks, part = self.format.marks, self.part(before, thinking=thinking, effort=effort)
-        close_text, opens = self.format.close_text, next(iter(marks.opens), "")
-        tokens: list[int] = []
-        if answer.reasoning:
+    def begun(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> tuple[list[int], Part]:
+        """Tokens of a conversation whose last message is an answer that is not complete, and where that goes on. The
+        answer is as the model would have written it: what was thought with the marks of the format around it, then what
+        was answered. What was thought by another model is left out where this one cannot; it is over where no thinking
+        is wanted. Raises as `tokens` does."""
+        *before, answer = messages
+        reasoning = answer.reasoning if self.format.can_think else ""
+        is_over = bool(answer.content) or not (thinking or not self.format.switch.has_effect)
+        thinking = thinking or bool(reasoning)
+        tokens = self.tokens(before, thinking=thinking, effort=effort)
+        part = self.part(before, thinking=thinking, effort=effort)
+        if reasoning:
             if part != "thinking":
-                lead = "\n" if close_text.startswith("\n") else ""
-                tokens += self._vocabulary.tokenize(self.alphabet.decode(opens) + lead, is_whole=False)
-            tokens += self._said(answer.reasoning)
-            if answer.content:
-                tokens += self.end_of_thought()
-        elif part == "thinking" and answer.content:
+                tokens += self._vocabulary.tokenize(self.format.open_text, is_whole=False)
+            tokens += self._said(reasoning)
+            if not is_over:
+                return tokens, "thinking"
             tokens += self.end_of_thought()
-        elif part == "between" and marks.answer_opens:
-            tokens += self._vocabulary.tokenize(self.alphabet.decode(marks.answer_opens[0]), is_whole=False)
-        return [*tokens, *self._said(answer.content)]
+        elif not answer.content:
+            return tokens, part
+        elif part == "thinking":
+            tokens += self.end_of_thought()
+        else:
+            opened = self._render(before, [], thinking=thinking, effort=effort).rstrip()
+            lead = self.format.answer_text
+            if part == "between" and not lead and self.format.marks.answer_opens:
+                lead = self.alphabet.decode(self.format.marks.answer_opens[0])
+            if lead and not opened.endswith(lead.strip()):
+                tokens += self._vocabulary.tokenize(lead, is_whole=False)
+        return [*tokens, *self._said(answer.content)], "answer"
 
     def _said(self, text: str) -> list[int]:
         """Tokens of what was said, none of which is a mark."""

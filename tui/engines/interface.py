@@ -24,6 +24,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Says how many tokens a conversation comes to before it is sent: `Count`."""
     keeps_context: bool = False
     """Its KV cache can go to a file and come back, and be read ahead: `SaveContext`, `RestoreContext`, `ReadAhead`."""
+    asks_aside: bool = False
+    """Answers a question that is no part of the conversation, while nobody waits: `AskAside`."""
     switches_devices: bool = False
     """Takes the KV cache along, and an answer that is paused, when the same file is loaded with other settings:
     `Load.keep_context`, `Generate.resume`."""

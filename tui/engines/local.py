@@ -68,6 +68,7 @@ class LocalEngine(EngineClient):
     capabilities = Capabilities(
         counts=True,
         keeps_context=True,
+        asks_aside=True,
         switches_devices=True,
         measures_bandwidth=True,
         speculates=True,

@@ -16,6 +16,7 @@ from tui.protocol.death import EngineDied
 from tui.protocol.messages import (
     AnswerT,
     AnyCommand,
+    AskAside,
     Command,
     ContextSaved,
     Event,
@@ -31,9 +32,9 @@ from tui.protocol.messages import (
 from tui.protocol.records import ErrorInfo, LoadSettings
 from tui.words.later import later
 
-_IN_IDLE_MOMENTS = (ReadAhead, RestoreContext, WarmUp, MeasureSteps)
+_IN_IDLE_MOMENTS = (ReadAhead, AskAside, RestoreContext, WarmUp, MeasureSteps)
 """Commands that nobody waits for."""
-_FILL = (ReadAhead, RestoreContext)
+_FILL = (ReadAhead, AskAside, RestoreContext)
 """Of these, the ones that put another conversation into the KV cache."""
 
 

@@ -12,7 +12,7 @@ _AROUND = "\"'`“”‘’«»<>()[]{}「」『』（）【】 \t\r\n"
 _BEHIND = ".,;!?。，、；！？"
 """What ends a sentence, and no name."""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{1,20})://[^\s<>()\[\]\"'`“”「」『』（）【】]+")
+_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{1,20})://[^\s<>()\[\]\"'`“”「」『』（）【】，。、；！？]+")
 _SSH = re.compile(r"(?:ssh://)?git@([\w.-]+)[:/](.+)")
 _REPO_OPTIONS = frozenset(
     {"-hf", "-hfr", "--hf", "--hf-repo", "--model", "--model-id", "--repo", "--repo-id", "model", "repo_id"}
@@ -76,7 +76,7 @@ def _of_command(words: list[str]) -> str:
             options[before] = word
             before = ""
         else:
-            plain.append(word)
+            plain.append(word.rpartition("(")[2].strip(_AROUND) or word)
     asked = [value for name, value in options.items() if name in _REPO_OPTIONS and "/" in value]
     shown = [word for word in plain if "/" in word and not word.startswith(("/", ".", "~"))]
     names = list(dict.fromkeys(asked or shown))
@@ -90,7 +90,8 @@ def _of_command(words: list[str]) -> str:
         name = _CLIENTS.get(plain[0] if plain else "", "") + name
     if ":" in name.rpartition("/")[2]:
         return name
-    if file:
+    if file and "*" not in file:
         return f"{name}/{file}"
-    label = options.get("--include", "").strip("*/") or (plain[1] if plain[:1] == [name] and len(plain) == 2 else "")
+    pattern = options.get("--include", file).strip("*/").removesuffix(".gguf").strip("*.-_")
+    label = pattern or (plain[1] if plain[:1] == [name] and len(plain) == 2 else "")
     return f"{name}:{label}" if _LABEL.fullmatch(label) else name

@@ -214,6 +214,15 @@ class Counted(Event, frozen=True):
     n_ctx: int
 
 
+class Aside(Event, frozen=True):
+    """What came of `AskAside`."""
+
+    text: str
+    """What the model said, its thoughts left out."""
+    is_whole: bool
+    """It came to its end by itself."""
+
+
 class ContextSaved(Event, frozen=True):
     """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
 
@@ -380,6 +389,18 @@ class ReadAhead(Command[Ok], frozen=True):
     effort: Effort = ""
     contexts: str = ""
     """As `Generate.contexts`."""
+
+
+class AskAside(Command[Aside], frozen=True):
+    """Ask something about a conversation that is to be no part of it, without thoughts. What was read of the
+    conversation is used and stays. Nobody waits for it: cancelled, it fails as "cancelled"."""
+
+    messages: tuple[Message, ...]
+    """The conversation, and the question as the last one."""
+    thinking: bool = True
+    """How prompts of the conversation are rendered, as is `effort`."""
+    effort: Effort = ""
+    max_tokens: int = 32
 
 
 class SaveContext(Command[ContextSaved], frozen=True):

@@ -61,6 +61,10 @@ class ContextKeeper:
         """Whether anything of this is still to be done."""
         return bool(self._tasks)
 
+    def holds(self, conversation_id: str) -> bool:
+        """Whether the engine holds the cache of this conversation."""
+        return self._held == conversation_id
+
     def start(self) -> None:
         """Delete what the settings do not allow any more."""
         self._do(asyncio.to_thread(self._files.tidy))

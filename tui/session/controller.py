@@ -53,6 +53,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
 from tui.session.taking_turns import TakingTurns
+from tui.session.titling import Titling
 from tui.session.writing import Writing
 from tui.words.later import later
 
@@ -176,6 +177,10 @@ class Controller(Session):
             tell=tell,
         )
         self._works = OneAtATime(self._guard, self.queue.send_next)
+        self._titling = Titling(
+            self.engine, self.opened, is_on=settings.chat.titles, is_idle=lambda: self._is_idle, tell=tell
+        )
+        self.listen(self._titling.hear)
         self._is_answer_next = False
         """What is being loaded is to answer at once."""
         self._closing: asyncio.Future[None] | None = None
@@ -230,6 +235,7 @@ class Controller(Session):
         self._begin(self._turns.work(partial(self.model.restart, changes)))
 
     async def unload(self) -> None:
+        self._titling.close()
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
@@ -245,11 +251,20 @@ class Controller(Session):
     def conversation(self) -> Conversation:
         return self.opened.now
 
+    @property
+    def _is_idle(self) -> bool:
+        """Nobody wants the engine, which holds the open conversation, and nothing is written or waits."""
+        is_free = self.phase == "ready" and self.can_answer and not self._works.is_busy
+        is_written = any(text.strip() for text in self.unsent())
+        return is_free and not is_written and not self.queue.texts and self.contexts.holds(self.conversation.id)
+
     async def new(self, *, is_kept: bool = True) -> None:
         """As `Session.new`; `is_kept` says whether the new one will be saved too."""
+        self._titling.close()
         await self._switching.new(is_kept=is_kept)
 
     async def open(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
+        self._titling.close()
         with self.queue.kept() if keeps_prompts else contextlib.nullcontext():
             await self._switching.open(conversation_id)
 
@@ -270,6 +285,7 @@ class Controller(Session):
 
     def configure(self, **changes: Any) -> None:
         self.opened.configure(**changes)
+        self._titling.stir()
 
     async def save_now(self) -> None:
         await self.keep_draft()
@@ -351,6 +367,7 @@ class Controller(Session):
         return self.queue.take_back()
 
     async def length_of(self, text: str, *, is_next: bool = True) -> TextLength | None:
+        self._titling.stir(is_written=bool(text.strip()))
         self.contexts.busy()  # the engine does one thing at a time, and this is what somebody sees
         length = await self.context.length_of(text)
         if self.phase == "ready":
@@ -382,6 +399,7 @@ class Controller(Session):
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
+        self._titling.close()
         self._works.begin(work, self._interrupt_all, dropped=self._answer_dropped if is_answer else lambda: None)
 
     def _answer_dropped(self) -> None:
@@ -419,6 +437,7 @@ class Controller(Session):
     async def _close(self, patience_s: float | None) -> None:
         self._elsewhere.close()
         self._step_measuring.close()
+        self._titling.close()
         await self._close_beside(lambda: (*self.queue.take_all(), *self.unsent()))
         await end_work(self._works, self._interrupt_all, self.contexts.flush, (self.engine, self.planner), patience_s)
         self.state_lost = await self._remembered.flush()

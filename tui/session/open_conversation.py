@@ -108,6 +108,20 @@ class OpenConversation:
             if "title" in changes:
                 keep(self._store.rename(self.now.id, self.now.title))
 
+    async def retitle(self, title: str) -> bool:
+        """Give it another title, unless somebody gives it one meanwhile, here or in another window; whether it has it
+        now."""
+        before = self.now
+        try:
+            await self._store.retitle(before.id, before.title, title)
+        except StoreError as error:
+            if error.kind in ("not_found", "changed"):
+                return False  # of anything else the store tells, and it tries again
+        if (self.now.id, self.now.title) != (before.id, before.title):
+            return False
+        self._change(msgspec.structs.replace(self.now, title=title))
+        return True
+
     def say(self, text: str, files: Sequence[Attachment] = ()) -> Turn:
         """Add what the user wrote, and the files that it is about."""
         turn = user_turn(text, files)

@@ -3,6 +3,8 @@ as a tree, begin a new conversation, compare answers, edit one, delete a message
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual._callback import invoke
 
 from tui.app import phrases
@@ -15,13 +17,15 @@ from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Turn
 from tui.chat.store import StoreError
 from tui.config.actions import ACTIONS
-from tui.config.keymap import display_keys
+from tui.config.keymap import display_key
 from tui.session.interface import Session
 from tui.words import tr
 
 _FIRST_CHARS, _FIRST_COLUMNS = 400, 60
 """Of a message that is named in a question."""
 _NOT_IN_MENU = ("message_menu", "message_previous", "message_next")
+_CHANGES = ("message_regenerate", "message_continue", "message_edit", "message_new_chat", "message_delete")
+"""What waits for the end of an answer that is written."""
 
 
 class BranchActions:
@@ -184,17 +188,18 @@ class BranchActions:
         from tui.app.screens.choice import Choice, ChoiceScreen
 
         transcript, keymap = self._transcript, self.flows.keymap
+        left_out = _NOT_IN_MENU if self._controller.is_settled else (*_NOT_IN_MENU, *_CHANGES)
         possible = [
             action
             for action in ACTIONS
             if action.scope == "transcript"
             and action.id.startswith("message_")
-            and action.id not in _NOT_IN_MENU
+            and action.id not in left_out
             and hasattr(transcript, f"action_{action.id}")
             and transcript.check_action(action.id, ())
         ]
         choices = [
-            Choice(id=action.id, label=title_of(action.id), note=display_keys(keymap.get(action.id, ()), limit=1))
+            Choice(id=action.id, label=title_of(action.id), key=_letter(keymap.get(action.id, ())))
             for action in possible
         ]
         chosen = await self.flows.ask(ChoiceScreen(tr("Message"), choices, keymap))
@@ -211,3 +216,8 @@ class BranchActions:
             await self._step(turn_id, 1)
         elif action == "message_menu":
             self.action_message_menu()
+
+
+def _letter(keys: Sequence[str]) -> str:
+    """The key that is one letter, which works in the menu too; empty without one."""
+    return next((shown for shown in map(display_key, keys) if len(shown) == 1 and shown.isalpha()), "")

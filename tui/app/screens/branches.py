@@ -10,7 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
-from tui.app.bindings import Keymap, title_of
+from tui.app.bindings import Keymap
 from tui.app.branch_rows import BranchRow, branch_rows
 from tui.app.markdown.text import width_of
 from tui.app.moments import when
@@ -35,7 +35,7 @@ class BranchesScreen(ListDialog[str]):
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "branches.tcss"]  # type: ignore[assignment]
 
     def __init__(self, nodes: Sequence[Node], keymap: Keymap, *, current: str = "") -> None:
-        super().__init__(keymap, "list", title=title_of("branches"))
+        super().__init__(keymap, "list", title=tr("Branches"))
         self._rows = branch_rows(nodes)
         self._current, self._now = current, datetime.now()
         self._has_models = len({node.model for node in nodes if node.model}) > 1

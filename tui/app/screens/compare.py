@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
@@ -20,9 +20,18 @@ from tui.base import format
 from tui.base.text import clean, one_line
 from tui.chat.conversation import Turn
 from tui.chat.store import StoreError
-from tui.words import tr
+from tui.words import mark, tr
 
 _PROMPT_CHARS = 400
+_BESIDE = 100
+"""Columns from which on the answers stand beside each other, as the style sheet has it."""
+_STACKED = {
+    "compare_keep_left": mark("Keep upper"),
+    "compare_keep_right": mark("Keep lower"),
+    "compare_left": mark("Change upper"),
+    "compare_right": mark("Change lower"),
+}
+"""What the actions are called where one answer stands above the other."""
 
 
 class CompareScreen(Dialog[str]):
@@ -59,6 +68,11 @@ class CompareScreen(Dialog[str]):
         """Read both."""
         for side in (0, 1):
             self._show(side)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Call the answers by where they stand."""
+        self.key_titles = _STACKED if event.size.width < _BESIDE else {}
+        self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Other answers are there to be chosen where there are more than two."""

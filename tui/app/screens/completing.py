@@ -3,7 +3,7 @@ offered while one types, and put in its place when it is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Completing:
         self._word: _Word | None = None
         self._closed: _Word | None = None
         """What was closed by hand, and stays so until another word is written."""
+        self.on_open: Callable[[bool], None] = lambda _: None
+        """Hears whether something is offered, when that changes; whoever wants to sets it."""
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +155,7 @@ class Completing:
         was_open = self._shown.display
         self._shown.show(items)
         if was_open != self._shown.display:
+            self.on_open(self._shown.display)
             self._prompt.refresh_bindings()
 
     def _hide(self) -> None:

@@ -27,7 +27,7 @@ from tui.app.screens.conversation_rows import (
     place,
     title_of,
 )
-from tui.app.screens.dialog import ListDialog
+from tui.app.screens.dialog import CANCEL, ListDialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
@@ -44,6 +44,8 @@ from tui.config.keymap import display_keys
 from tui.words import mark, tr, trn
 
 _UNREADABLE = mark("The conversations cannot be read.")
+_WITH_FILTERS = 64
+"""Columns from which on the line to type in has room for the names of what narrows a search."""
 _ACTIONS = ("open", "pin", "rename", "tag", "archive", "sort", "export", "delete")
 
 
@@ -128,7 +130,9 @@ class ConversationsScreen(ListDialog[Picked]):
     def compose_body(self) -> ComposeResult:
         """Filter, list, and the line in which a title or tags are changed."""
         yield from self.filter_line(
-            tr("Search titles and messages (model: after: tag:)"),
+            tr("Search titles and messages")
+            if self.app.size.width < _WITH_FILTERS
+            else tr("Search titles and messages (model: after: tag:)"),
             *(f"conversation_{what}" for what in _ACTIONS),
         )
         yield RowList[Entry](
@@ -298,6 +302,7 @@ class ConversationsScreen(ListDialog[Picked]):
 
     def _edit(self, what: Literal["title", "tags"], one: Summary, text: str) -> None:
         self._editing = what, one
+        self.key_titles["dialog_close"] = CANCEL
         self.add_class("-renaming")
         close = display_keys(self.keymap.get("dialog_close", ()), limit=1)
         if what == "title":
@@ -344,6 +349,7 @@ class ConversationsScreen(ListDialog[Picked]):
 
     def _stop_editing(self) -> None:
         self._editing = None
+        self.key_titles.pop("dialog_close")
         self.remove_class("-renaming")
         self._tell("")
         self.query_one("#filter").focus()

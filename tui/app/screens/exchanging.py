@@ -17,6 +17,7 @@ from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
 from tui.chat.conversation import Conversation, WholeConversation
+from tui.chat.place import Place, place_of
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.session.interface import Session
@@ -81,11 +82,13 @@ class Exchanging:
                 return
 
     async def _whole(self, conversation: Conversation) -> WholeConversation:
-        """With its branches, where it has some and they can be read."""
-        if not conversation.places:
-            return WholeConversation(shown=conversation)
+        """With its branches, where it has some and they can be read, and its tags."""
         try:
-            return await self._controller.store.whole(conversation.id)
+            if conversation.places:
+                return await self._controller.store.whole(conversation.id)
+            listed = await self._controller.store.list()
+            place = next((place_of(one) for one in listed if one.id == conversation.id), Place())
+            return WholeConversation(shown=conversation, place=place)
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
             return WholeConversation(shown=msgspec.structs.replace(conversation, places=()))
@@ -95,7 +98,7 @@ class Exchanging:
         """Into the folder for exports; where it is now, and what is not in it. Blocks; raises OSError."""
         from tui.chat import export
 
-        file = export.write(whole.shown, paths.exports_dir(), kind, stats=True, hidden=whole.hidden)
+        file = export.write(whole.shown, paths.exports_dir(), kind, stats=True, hidden=whole.hidden, place=whole.place)
         return phrases.with_harmless(str(file), export.n_left_out(whole.shown, kind))
 
     @staticmethod
@@ -104,7 +107,7 @@ class Exchanging:
 
         if file.is_dir():
             file = export.free_path(file, whole.shown.title, kind)
-        export.write_to(whole.shown, file, kind, hidden=whole.hidden)
+        export.write_to(whole.shown, file, kind, hidden=whole.hidden, place=whole.place)
         return phrases.with_harmless(str(file), export.n_left_out(whole.shown, kind))
 
     # Import -----------------------------------------------------------------------------------------------------------

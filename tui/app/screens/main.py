@@ -105,6 +105,7 @@ class MainScreen(Screen[None]):
         self.attaching = line.attaching = Attaching(controller, self.prompt, self._attached, editing)
         self.commands = SlashCommands(self.prompt, Snippets(paths.snippets_dir()), flows, self._is_live)
         self.completing = Completing(self.prompt, self._completions, self.attaching, self.commands, flows)
+        self.completing.on_open = line.show_completing
         self.prompt.completions, self.prompt.as_mentions = self.completing, self.attaching.as_mentions
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)

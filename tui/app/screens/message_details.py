@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from tui.app.bindings import Keymap, title_of
+from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.detail_lines import DetailLines, as_text
 from tui.models.detail_words import DetailGroup
+from tui.words import tr
 
 
 class MessageDetailsScreen(Dialog[None]):
@@ -22,7 +23,7 @@ class MessageDetailsScreen(Dialog[None]):
     AUTO_FOCUS = "#facts"
 
     def __init__(self, groups: Sequence[DetailGroup], keymap: Keymap, copy: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(keymap, "details", title=title_of("message_details"))
+        super().__init__(keymap, "details", title=tr("Message details"))
         self._groups, self._copy = tuple(groups), copy
 
     def compose_body(self) -> ComposeResult:

@@ -40,7 +40,7 @@ class PromptLine:
         """The text that was counted last, or is being counted."""
         self._typed_at = 0.0
         self._is_due = self._is_counting = False
-        self._is_editing = self._has_new_text = False
+        self._is_editing = self._has_new_text = self._is_completing = False
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show with what the next prompt is sent."""
@@ -71,7 +71,10 @@ class PromptLine:
         elif conversation.system_prompt.strip():
             right.append(BorderPart(((tr("system prompt"), "plain"),), "system_prompt", worth=2))
         send = tr("send again") if self._is_editing else small_title_of("send")
-        left = *self._key("send", send, 3), *self._key("newline", small_title_of("newline"), 1)
+        first = (
+            self._key("complete", small_title_of("complete"), 3) if self._is_completing else self._key("send", send, 3)
+        )
+        left = *first, *self._key("newline", small_title_of("newline"), 1)
         self._prompt.set_words("bottom", EdgeWords(left, tuple(right)))
 
     def show_editing(self, is_editing: bool) -> None:
@@ -79,6 +82,11 @@ class PromptLine:
         if is_editing != self._is_editing:
             self._is_editing, self._length = is_editing, None  # another text is about to stand there
             self.reword()
+
+    def show_completing(self, is_completing: bool) -> None:
+        """Words are offered for what is typed, and the key that sends takes one; or not any more."""
+        self._is_completing = is_completing
+        self.show()
 
     def show_new_text(self, is_new: bool) -> None:
         """There is text below what is seen of the conversation, or not any more."""

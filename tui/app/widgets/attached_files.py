@@ -12,12 +12,15 @@ from textual.message import Message
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import LineWidget, Row, shorten, spread
 from tui.base.text import one_line
+from tui.words import trn
 
 MOST_ROWS = 5
 _TAKE_AWAY = " ✕"
 
 State = Literal["good", "muted", "tight", "full"]
 """It goes along; it need not; it does, and something should be known of it; it cannot."""
+
+_URGENT: tuple[State, ...] = ("full", "tight", "good", "muted")
 
 
 class AttachedRow(msgspec.Struct, frozen=True):
@@ -54,8 +57,8 @@ class AttachedFiles(LineWidget):
         self._total: tuple[str, State] = "", "muted"
 
     def show(self, files: Sequence[AttachedRow], total: str = "", state: State = "muted") -> None:
-        """Show these, and a line about all of them where `total` is one. On a low screen, or where they are many, the
-        first are seen."""
+        """Show these, and a line about all of them where `total` is one. On a low screen, or where they are many, those
+        that want a look come first, and the others are counted."""
         self._files, self._total = tuple(files), (total, state)
         most = MOST_ROWS if self.app.size.height >= 20 else 2
         height = max(1, min(len(self._files), most) + bool(total))
@@ -67,15 +70,24 @@ class AttachedFiles(LineWidget):
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """A row for each file, then all of them."""
         total, state = self._total
-        n_shown = height - bool(total)
-        rows = [_row(file, width) for file in self._files[:n_shown]]
+        rows: list[Row] = [_row(file, width) for file in self._seen(height)]
+        if n_more := len(self._files) - len(rows):
+            rows.append(((f"  {trn('{n} more file', '{n} more files', n_more)}", "muted"),))
         return [*rows, ((shorten(total, width), state),)] if total else rows
+
+    def _seen(self, height: int) -> tuple[AttachedRow, ...]:
+        """Those that have a row."""
+        n_rows = height - bool(self._total[0])
+        if len(self._files) <= n_rows:
+            return self._files
+        return tuple(sorted(self._files, key=lambda file: _URGENT.index(file.state)))[: max(1, n_rows - 1)]
 
     def on_click(self, event: events.Click) -> None:
         """Take a file away."""
         offset = event.get_content_offset(self)
-        if offset is not None and offset.x >= self.size.width - len(_TAKE_AWAY) and offset.y < len(self._files):
-            self.post_message(self.TakenAway(self._files[offset.y].name))
+        seen = self._seen(self.size.height)
+        if offset is not None and offset.x >= self.size.width - len(_TAKE_AWAY) and offset.y < len(seen):
+            self.post_message(self.TakenAway(seen[offset.y].name))
 
 
 def _row(file: AttachedRow, width: int) -> Row:

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from tui.app.markdown.text import width_of
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import LineWidget, Row
-from tui.words import tr
+from tui.words import mark, tr
 
 
 class FindLine(Horizontal):
@@ -32,7 +32,7 @@ class FindLine(Horizontal):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "End the search", show=False),
+        Binding("escape", "leave", mark("Close")),
         Binding("up,shift+enter", "go(-1)", "Hit before", show=False),
         Binding("down", "go(1)", "Next hit", show=False),
     ]

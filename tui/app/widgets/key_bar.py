@@ -20,8 +20,9 @@ from tui.words import tr
 
 _GAP = 2
 _PLACE = {action.id: place for place, action in enumerate(ACTIONS)}
-_KEPT_LONGEST = ("palette", "stop", "help", "answer_now")
-"""Through help and palette every other action is found; stop, and the end of a thought, are wanted in a hurry."""
+_KEPT_LONGEST = ("message_menu", "palette", "stop", "help", "answer_now")
+"""Through help, palette and the menu of a message every other action is found; stop, and the end of a thought, are
+wanted in a hurry."""
 
 
 class KeyHint(msgspec.Struct, frozen=True):

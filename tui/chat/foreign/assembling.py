@@ -25,7 +25,6 @@ def assembled(talk: Talk, source: str, now: float) -> WholeConversation:
     kept: list[tuple[Node, str]] = []
     stands_for: dict[str, str] = {}
     by_id: dict[str, Node] = {}
-    n_followers: dict[str, int] = defaultdict(int)
     thoughts: dict[str, str] = {}
     system_prompt = talk.system_prompt
     for node in nodes:
@@ -49,7 +48,6 @@ def assembled(talk: Talk, source: str, now: float) -> WholeConversation:
             kept.append((node, parent))
             by_id[node.id] = node
             stands_for[node.id] = node.id
-            n_followers[parent] += 1
         elif node.role in ("", "user", "assistant", "tool", "function"):
             thoughts[node.id] = thoughts.get(node.parent, "")
         else:

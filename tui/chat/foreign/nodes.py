@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,6 +11,9 @@ import msgspec
 LeftOut = Literal["image", "file", "tool", "system", "unknown"]
 """What a message may have that has no place here: pictures, attached files, calls of tools and what they gave, system
 messages behind the first one, and what is of no known kind."""
+
+
+_MOST_TIME = 1e30
 
 
 class Unreadable(Exception):
@@ -58,7 +60,8 @@ def text_of(value: object) -> str:
 def time_of(value: object) -> float:
     """A time as a number, in whatever unit; 0 where it is none."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(float(value)) else 0.0  # type: ignore[arg-type]
+    # No unit makes more of it, and whole numbers of any length do not all fit into a float.
+    return float(value) if is_number and abs(value) < _MOST_TIME else 0.0  # type: ignore[arg-type]
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:

@@ -202,7 +202,8 @@ def _outcome(item: bytes, now: float) -> Outcome:
     try:
         found = _decoded(item)
         if found.get("format") == export.FORMAT:
-            return Outcome(whole=copy_whole_with_new_ids(export.from_json(item)))
+            own = export.from_json(item)
+            return Outcome(whole=copy_whole_with_new_ids(own), place=own.place)
         for name, form in _FORMATS.items():
             if form.is_one(found):
                 talk = form.talk_of(found)

@@ -119,7 +119,8 @@ def _open(path: Path, database: Path) -> sqlite3.Connection:
 
 def keep_up(connection: sqlite3.Connection) -> Iterator[Progress]:
     """Bring the index in step with the database, one small transaction at a time, the conversations used last first.
-    Gives how far it is after each; nothing where all is done. Raises sqlite3.Error."""
+    Gives how far it is after each; nothing where all is done. Raises sqlite3.Error, also for a packed text that is
+    damaged."""
     gone = connection.execute(
         "SELECT id FROM conversations i WHERE NOT EXISTS (SELECT 1 FROM chats.conversations c WHERE c.id = i.id)"
     ).fetchall()
@@ -204,7 +205,10 @@ def _take_out(connection: sqlite3.Connection, conversation_id: str) -> Iterator[
 def _forget(connection: sqlite3.Connection, position: int) -> None:
     row = connection.execute("SELECT packed FROM messages WHERE position = ?", (position,)).fetchone()
     if row is not None:
-        text = zlib.decompress(row[0]).decode() + _END
+        try:
+            text = zlib.decompress(row[0]).decode() + _END
+        except (zlib.error, ValueError) as error:  # which SQLite cannot see
+            raise sqlite3.DatabaseError(str(error)) from error
         connection.execute("INSERT INTO letters(letters, rowid, text) VALUES('delete', ?, ?)", (position, text))
         connection.execute("DELETE FROM messages WHERE position = ?", (position,))
 

@@ -161,6 +161,19 @@ async def test_a_host_that_dies_is_told_and_one_key_goes_on(start: StartApp, cou
         await person.wait_for(lambda: "stopped while answering" not in person.screen_text())
 
 
+async def test_a_host_that_is_ended_from_another_terminal_is_said_to_be_that(
+    start: StartApp, counting_model: Path
+) -> None:
+    async with start(counting_model, background=True, load=LONG) as person:
+        await begin_to_count(person)
+        os.kill(await host_pid(), signal.SIGTERM)
+        await person.wait_for(lambda: "The session in the background was ended" in person.screen_text())
+        assert "out of memory" not in person.screen_text() and person.turns[-1].text
+        await person.press("r")
+        await person.wait_until_ready()
+        assert len(person.turns) == 2
+
+
 async def test_where_no_host_can_be_the_session_is_in_the_window_and_that_is_said(
     start: StartApp, runtime: Path
 ) -> None:

@@ -16,6 +16,8 @@ from tests.conftest import DENSE, until
 from tests.counting import SCRIPT, counting
 from tests.host.remote import Front, front
 from tui.chat.store import StoreError
+from tui.host import client
+from tui.host.client import HostLine
 from tui.host.meeting import meeting
 from tui.protocol.messages import ListDevices
 from tui.protocol.records import PartialSampling
@@ -172,6 +174,31 @@ async def test_a_host_that_is_killed_is_told_and_another_goes_on(counting_model:
         assert [turn.role for turn in one.turns] == ["user", "assistant"] and shown.startswith(one.turns[-1].text)
         session.answer(replaces=one.turns[-1].id)
         await until(lambda: one.turns[-1].text == SCRIPT)
+
+
+async def test_a_host_that_ends_while_it_is_joined_is_followed_by_another() -> None:
+    one = Front()
+    n_reached = 0
+
+    async def reach(*, is_made: bool) -> HostLine | None:
+        nonlocal n_reached
+        line = await client.reach(is_made=is_made)
+        if line is not None and not n_reached:
+            n_reached += 1
+            os.kill(line.pid, signal.SIGTERM)
+            while (place := meeting()) is not None:
+                with place:
+                    if not place.is_locked():
+                        break
+                await asyncio.sleep(0.01)
+        return line
+
+    one.session._line.reach = reach
+    await one.session.connect()
+    await one.session.start()
+    assert one.session.phase == "no_model" and not one.heard(events.HostLost)
+    one.session.leaves_running = False
+    await one.session.close()
 
 
 async def test_nothing_is_left_of_a_session_that_is_ended() -> None:

@@ -28,13 +28,17 @@ def no_host(why: str) -> str:
     return format.sentences(why, tr("This session ends with its window."))
 
 
-def host_lost(why: str, keymap: Keymap, *, was_writing: bool) -> Card:
+def host_lost(why: str, keymap: Keymap, *, was_writing: bool, is_ended: bool) -> Card:
     """The process of the session has ended; `why` is what is in the way of another one, if something is."""
     if why:
         title = tr("The session could not be begun again.")
+    elif is_ended:
+        title = tr("The session in the background was ended. What was written is saved.")
     elif was_writing:
         title = tr("The llmtui in the background stopped while answering. The conversation is safe.")
     else:
         title = tr("The llmtui in the background stopped. The conversation is safe.")
     likely = tr("Likely cause: somebody or the system ended it, perhaps out of memory. Going on loads the model again.")
+    if is_ended:
+        likely = tr("`llmtui stop` or the system ended it. Going on loads the model again.")
     return Card("engine_died", title, why or likely, card_choices(keymap, ("card_reload", tr("go on"))))

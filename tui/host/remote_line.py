@@ -27,7 +27,8 @@ from tui.words import language
 
 _FIRST_S, _LONGEST_S = 0.05, 5.0
 """How long it waits before it tries again, at first and at most."""
-_MOST_FAULTS = 3
+_MOST_FAULTS, _MOST_TRIES = 3, 3
+"""Of messages that could not be taken, and of hosts that ended before they were joined."""
 _log = logging.getLogger("llmtui")
 
 
@@ -61,14 +62,14 @@ class RemoteLine:
         *,
         on_caught: Callable[[bytes], None],
         on_happened: Callable[[bytes], None],
-        on_lost: Callable[[], None],
+        on_lost: Callable[[bool], None],
         on_broken: Callable[[str], None],
         is_separate: bool = False,
     ) -> None:
         """`on_caught` gets the scene of a session that was not followed until now, `on_happened` each event after it.
         `on_broken` is called when the line breaks, with why if that is known, and with nothing when it is there again;
-        `on_lost` when the host or its session is gone. With `is_separate` the session is a new one, whatever others
-        there are."""
+        `on_lost` when the host or its session is gone, and whether it said that it ends. With `is_separate` the session
+        is a new one, whatever others there are."""
         self._is_separate = is_separate
         self.reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
         self._on_lost, self._on_broken = on_lost, on_broken
@@ -130,13 +131,9 @@ class RemoteLine:
     # The line ---------------------------------------------------------------------------------------------------------
 
     async def _keep(self, joined: asyncio.Future[None]) -> None:
-        try:
-            line = await self.reach(is_made=True)
-        except HostProblem as problem:
-            joined.set_exception(problem)
-            joined.add_done_callback(_heard)
-            return
-        n_faults = 0
+        line = await self._first(joined)
+        n_faults = n_tries = 0
+        is_over = False
         while line is not None:
             is_over = False
             try:
@@ -154,12 +151,26 @@ class RemoteLine:
             if self._is_leaving:
                 return
             line = None if is_over else await self._again()
+            if line is None and not joined.done() and n_tries < _MOST_TRIES:
+                n_tries += 1  # what was reached was about to end
+                line = await self._first(joined)
+        if joined.done() and joined.exception() is not None:
+            return
         if not joined.done():
             joined.set_exception(SessionLost())
             joined.add_done_callback(_heard)
         self._session, self._number = "", -1
         self._fail_pending()
-        self._on_lost()
+        self._on_lost(is_over and n_faults <= _MOST_FAULTS)
+
+    async def _first(self, joined: asyncio.Future[None]) -> Line | None:
+        """A line to a host that may have to be started; None where that cannot be, which `joined` tells."""
+        try:
+            return await self.reach(is_made=True)
+        except HostProblem as problem:
+            joined.set_exception(problem)
+            joined.add_done_callback(_heard)
+            return None
 
     async def _again(self) -> Line | None:
         """A new line to the same host; None where it is gone."""

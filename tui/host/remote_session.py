@@ -108,10 +108,10 @@ class RemoteSession(Session):
         either."""
         try:
             await self._line.open()
-        except HostProblem as problem:
+        except (HostProblem, SessionLost) as problem:
             if self._otherwise is None:
                 raise
-            self._say(events.NoHost(why=str(problem)))
+            self._say(events.NoHost(why=str(problem) or tr("The llmtui in the background has ended.")))
             self._line.reach, self._otherwise, self.outlives = self._otherwise, None, False
             await self._line.open()
         return self._has_begun
@@ -339,7 +339,7 @@ class RemoteSession(Session):
 
     # The host is gone -------------------------------------------------------------------------------------------------
 
-    def _is_gone(self) -> None:
+    def _is_gone(self, is_ended: bool) -> None:
         self._is_lost = True
         scene = self._scene
         stands = scene.stands and msgspec.structs.replace(scene.stands, is_writing=False, can_answer=False)
@@ -358,7 +358,7 @@ class RemoteSession(Session):
         if scene.queue is not None and scene.queue.texts:
             self._say(events.QueueChanged(texts=(), is_held=False))
             self._say(events.PromptsWithdrawn(texts=scene.queue.texts))
-        self._say(events.HostLost(was_writing=was_writing))
+        self._say(events.HostLost(was_writing=was_writing, is_ended=is_ended))
 
     async def _go_on(self, changes: Mapping[str, Any]) -> None:
         """Start another host, and bring there what was open and loaded."""

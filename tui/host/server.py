@@ -155,6 +155,7 @@ class Host:
         if self._is_ending:
             return None
         self._has_served = True
+        settings = self._read_settings()
         served = [session for session in self.sessions if session.served is not None]
         if join.session:
             return next((session for session in served if session.log.session == join.session), None)
@@ -163,7 +164,7 @@ class Host:
             return (left or served)[-1]
         state = StateStore()
         state.read()
-        return self.sessions.open("app", self._read_settings(), state, Options())
+        return self.sessions.open("app", settings, state, Options())
 
     def _read_settings(self) -> Settings:
         """Those of now: a host lives longer than what the user's file says. A session keeps those that it began

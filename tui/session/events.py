@@ -393,6 +393,8 @@ class HostLost(SessionEvent, frozen=True):
 
     was_writing: bool
     """It was in the middle of an answer."""
+    is_ended: bool = False
+    """Somebody, or the system, has asked it to end."""
     why: str = ""
     """A sentence on why no other one can be started, after that was tried."""
 

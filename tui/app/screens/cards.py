@@ -43,9 +43,9 @@ class Cards:
             case events.EngineLost(death=death):
                 self._death = death
                 self._show_death(death)
-            case events.HostLost(was_writing=was_writing, why=why):
+            case events.HostLost(was_writing=was_writing, is_ended=is_ended, why=why):
                 self.show(
-                    partial(host_phrases.host_lost, why, self._keymap, was_writing=was_writing),
+                    partial(host_phrases.host_lost, why, self._keymap, was_writing=was_writing, is_ended=is_ended),
                     self._controller.restart,
                 )
             case events.ConversationOpened() if self._death is not None and self._controller.phase == "dead":

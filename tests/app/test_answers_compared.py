@@ -109,7 +109,8 @@ async def test_the_menu_takes_the_letters_of_its_actions_and_leaves_out_what_an_
     start: StartApp,
 ) -> None:
     async with start() as person:
-        await person.ask("ping")
+        await person.press("ctrl+t")
+        await person.ask("Count to 100")
         await person.press("ctrl+up", "m")
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
         assert "y  Copy" in person.screen_text() and "x  Delete message" in person.screen_text()

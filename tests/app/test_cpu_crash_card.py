@@ -72,7 +72,7 @@ async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_the
         await person.wait_for(lambda: person.phase == "dead")
         said = words(person)
         assert number.name in said and "crashed" in said and "without repacking" in said
-        assert "make run" in said and "on the CPU" not in said
+        assert "rebuild" in said and "on the CPU" not in said
         assert offered(person) == ["n", "d"]
         await person.press("n")
         await person.wait_until_ready()

@@ -22,7 +22,7 @@ async def stopped(person: Person, text: str, kind: str) -> None:
             await person.send(text)
             await person.wait_for(lambda: person.turns and person.turns[-1].stop)
         await person.wait_until_ready()
-        if person.turns[-1].stop == "cancelled" and (person.turns[-1].text or kind == "thinking"):
+        if person.turns[-1].stop == "cancelled" and bool(person.turns[-1].text) == (kind == "answer"):
             end()
             return
         await person.app.controller.new()

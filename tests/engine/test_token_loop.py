@@ -43,6 +43,11 @@ RAISED = Sampling(temperature=0.0, logit_bias={" the": 5.0})
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
 
 
+def has_amx() -> bool:
+    """Whether this processor computes several tokens in tiles, which round in a way of their own."""
+    return " amx_tile" in Path("/proc/cpuinfo").read_text()
+
+
 def check(what: str, sampling: Sampling = HOT, model: Path = DENSE) -> Any:
     command = [sys.executable, "-m", "tests.engine.token_loop_check", str(model), what]
     done = subprocess.run(
@@ -65,7 +70,7 @@ def test_drafts_change_nothing_of_what_is_chosen(sampling: Sampling) -> None:
     """Nor of what is kept in the KV cache; and both loops draft the same. Where a CPU rounds several tokens in another
     way than one, a draw may fall on another token; only the choice of the likeliest is then kept near the plain one."""
     done = check("drafts", sampling)
-    is_kept = not done.pop("rounds") or sampling.temperature <= 0
+    is_kept = not (done.pop("rounds") or has_amx()) or sampling.temperature <= 0
     plain = done.pop("plain python")
     assert done.pop("plain compiled") == plain and plain["drafted"] == [0, 0, 0, 0]
     for name in {told.partition(" ")[0] for told in done}:

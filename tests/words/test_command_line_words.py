@@ -79,6 +79,7 @@ def test_no_word_bypasses_the_catalogue(arguments: list[str | Path]) -> None:
 def names_in(told: str) -> list[str]:
     """What is named and not said: paths, commands in quotes, models, processors, drivers, systems, options."""
     named = r"(?<!\w)/[^\s,:()]+|`[^`]*`|--?[a-z][\w-]*(?: [a-z]\w*)?|[\w.-]+\.(?:gguf|json)|apt-get [\w -]+"
+    named += r"|(?:[A-Z_]+=\S+ )*make run"
     models = ("Tiny Qwen", "qwen3moe", "qwen3")
     return [
         *re.findall(named, told),

@@ -284,9 +284,9 @@ async def shoot(shot: Shot) -> str:
     from tests.scripted_downloads import ScriptedDownloads
     from tui.app.run import make_app
     from tui.config.options import AppOptions
-    from tui.session import controller
+    from tui.session import beside
 
-    vars(controller)["LocalDownloads"] = ScriptedDownloads
+    vars(beside)["LocalDownloads"] = ScriptedDownloads
     use(shot.language)
     load = {"n_ctx": 2048, "n_threads": 1 if shot.model in (DENSE, MOE) else 0, "backend": "cpu", "seed": 1}
     app = make_app(

@@ -58,7 +58,10 @@ class Meeting:
         except BlockingIOError:  # as many wait as may
             connection.close()
             raise HostProblem(
-                tr("The llmtui in the background has stopped answering. `pkill -9 -f tui.host.process` ends it.")
+                tr(
+                    "The llmtui in the background has stopped answering. `pgrep -af tui.host.process` lists it: end it "
+                    "with kill -9."
+                )
             ) from None
         except OSError:  # nobody there, or a socket that a killed host left
             connection.close()
